@@ -1,0 +1,247 @@
+"""Whom do we know, whom are we linked with, and who is heard from?
+
+Seeds answer with the addresses that they know, peers exchange them from then on. Knows nothing of rounds.
+"""
+
+from dataclasses import dataclass, field
+
+from comind.p2p.core.effects import Dial, Undial
+from comind.p2p.core.here import Here
+from comind.p2p.core.messages import Addressbook, Greeting, Heartbeat, Join, Leave
+from comind.p2p.core.signing import join_statement, leave_statement, sign_join, sign_leave
+from comind.p2p.core.words import Incarnation, NodeId
+
+MAX_STRANGERS = 64
+"""Nodes off the roster that one dials or remembers a wish of."""
+JOIN_RIPENS_MS = 2_000
+"""How long a joiner's wish waits for somebody to have reached it at its address."""
+_UNSIGNED = bytes(64)
+
+
+@dataclass(slots=True)
+class Link:
+    """What is known of a peer over its present link."""
+
+    incarnation: Incarnation
+    heard_ms: int
+    greeting: Greeting | None = None
+    heartbeat: Heartbeat | None = None
+    changed_ms: int = 0
+    """When what its heartbeat says of its height, view or abstaining changed last."""
+
+
+@dataclass(slots=True)
+class Discovery:
+    """Links, addresses, and the wishes to join and to leave."""
+
+    here: Here
+    links: dict[NodeId, Link] = field(default_factory=dict)
+    lost_ms: dict[NodeId, int] = field(default_factory=dict)
+    reached: set[NodeId] = field(default_factory=set)
+    unreachable: set[NodeId] = field(default_factory=set)
+    away: set[NodeId] = field(default_factory=set)
+    dialling: dict[NodeId, tuple[str, ...]] = field(default_factory=dict)
+    known: dict[NodeId, tuple[str, ...]] = field(default_factory=dict)
+    """Addresses of nodes off the roster."""
+    joins: dict[NodeId, tuple[Join, int]] = field(default_factory=dict)
+    leaves: dict[NodeId, Leave] = field(default_factory=dict)
+    skipped_ms: dict[NodeId, int] = field(default_factory=dict)
+    """When a block skipped it as a chief: it leads again once it was heard from since (R3)."""
+    trains: bool = False
+    """Whether an unfinished trainer is attached here."""
+    stopping: bool = False
+    started_ms: int = 0
+    had_quorum: bool = False
+    """Whether a quorum of voters has greeted this incarnation, and the others had their time."""
+
+    # -- links ----------------------------------------------------------------------------------------------
+
+    def link_up(self, peer: NodeId, incarnation: Incarnation, dialled: bool) -> None:
+        self.links[peer] = Link(incarnation, self.here.now_ms, changed_ms=self.here.now_ms)
+        self.away.discard(peer)
+        if dialled:
+            self.reach(peer)
+
+    def link_down(self, peer: NodeId) -> None:
+        if self.links.pop(peer, None) is not None:
+            self.lost_ms[peer] = self.here.now_ms
+
+    def reach(self, peer: NodeId) -> None:
+        self.reached.add(peer)
+        self.unreachable.discard(peer)
+
+    def dial_failed(self, peer: NodeId) -> None:
+        self.reached.discard(peer)
+        self.unreachable.add(peer)
+
+    def heard(self, peer: NodeId) -> Link | None:
+        link = self.links.get(peer)
+        if link is not None:
+            link.heard_ms = self.here.now_ms
+        return link
+
+    def beat(self, peer: NodeId, heartbeat: Heartbeat) -> None:
+        link = self.links[peer]
+        before = link.heartbeat
+        if before is None or _standing(before) != _standing(heartbeat):
+            link.changed_ms = self.here.now_ms
+        link.heartbeat = heartbeat
+        if heartbeat.away:
+            self.away.add(peer)
+        else:
+            self.away.discard(peer)
+
+    def is_heard(self, peer: NodeId) -> bool:
+        """Whether it is linked, not away, and something came from it lately; oneself always is."""
+        if peer == self.here.me.node:
+            return True
+        link = self.links.get(peer)
+        return (
+            link is not None
+            and peer not in self.away
+            and self.here.now_ms - link.heard_ms <= self.here.settings.silent_after_ms
+        )
+
+    def present(self) -> tuple[NodeId, ...]:
+        return tuple(node for node in self.here.chain.roster.nodes() if self.is_heard(node))
+
+    def training(self) -> tuple[NodeId, ...]:
+        """Return the members that train and are heard from, in roster order."""
+        return tuple(node for node in self.present() if self._trains(node))
+
+    def greeted(self) -> frozenset[NodeId]:
+        """Who greeted this incarnation over a link that stands."""
+        return frozenset(node for node, link in self.links.items() if link.greeting is not None)
+
+    def height_of(self, peer: NodeId) -> int:
+        """Return the highest height that this peer has told of, -1 if none."""
+        link = self.links.get(peer)
+        if link is None:
+            return -1
+        told = [link.greeting.height if link.greeting else 0, link.heartbeat.height if link.heartbeat else 0]
+        return max(told) - 1
+
+    def why_silent(self, node: NodeId) -> str:
+        if node in self.away:
+            return "away"
+        link = self.links.get(node)
+        if link is not None:
+            return f"silent for {(self.here.now_ms - link.heard_ms) / 1_000:.1f} s"
+        lost_ms = self.lost_ms.get(node)
+        return (
+            "no link to it" if lost_ms is None else f"lost {(self.here.now_ms - lost_ms) / 1_000:.1f} s ago"
+        )
+
+    # -- addresses ------------------------------------------------------------------------------------------
+
+    def addressbook(self) -> Addressbook:
+        entries = {entry.node: entry.addresses for entry in self.here.chain.roster if entry.addresses}
+        entries |= {node: addresses for node, addresses in self.known.items() if node in self.links}
+        return Addressbook(entries=tuple((node, addresses) for node, addresses in entries.items()))
+
+    def learn(self, node: NodeId, addresses: tuple[str, ...]) -> None:
+        if not addresses or node == self.here.me.node:
+            return
+        if node in self.known or len(self.known) < MAX_STRANGERS:
+            self.known[node] = addresses
+
+    def dial_all(self) -> None:
+        """Keep a dial to every member and every known joiner; to nobody else."""
+        wanted = dict(self.known)
+        wanted |= {entry.node: entry.addresses for entry in self.here.chain.roster if entry.addresses}
+        wanted.pop(self.here.me.node, None)
+        for node in [node for node in self.dialling if node not in wanted]:
+            del self.dialling[node]
+            self.here.do(Undial(node))
+        for node, addresses in wanted.items():
+            if self.dialling.get(node) != addresses:
+                self.dialling[node] = addresses
+                self.here.do(Dial(node, addresses))
+
+    # -- wishes to join and leave ---------------------------------------------------------------------------
+
+    def ask_to_join(self) -> None:
+        me = self.here.me
+        join = Join(
+            node=me.node,
+            name=me.name,
+            addresses=me.addresses,
+            incarnation=me.incarnation,
+            no_lead=me.no_lead,
+            signature=_UNSIGNED,
+        )
+        self.here.send(self.links, sign_join(self.here.signer, self.here.network, join))
+
+    def ask_to_leave(self) -> None:
+        me = self.here.me
+        leave = Leave(node=me.node, incarnation=me.incarnation, signature=_UNSIGNED)
+        self.on_leave(sign_leave(self.here.signer, self.here.network, leave))
+
+    def on_join(self, join: Join) -> None:
+        """Remember a wish to join, and pass a new one on."""
+        node = NodeId(join.node)
+        if node == self.here.me.node or node in self.here.chain.roster:
+            return
+        if not self._is_newer(join, self.joins.get(node)):
+            return
+        if node not in self.joins and len(self.joins) >= MAX_STRANGERS:
+            return
+        if not self.here.verify(node, join_statement(self.here.network, join), join.signature):
+            return
+        self.joins[node] = (join, self.here.now_ms)
+        self.here.names[node] = join.name
+        self.leaves.pop(node, None)
+        self.learn(node, join.addresses)
+        self.here.send(self.links, join)
+        self.here.note(f"{join.name} asks to join")
+
+    def on_leave(self, leave: Leave) -> None:
+        node = NodeId(leave.node)
+        if node not in self.here.chain.roster or node in self.leaves:
+            return
+        if not self.here.verify(node, leave_statement(self.here.network, leave), leave.signature):
+            return
+        self.leaves[node] = leave
+        self.here.send(self.links, leave)
+        self.here.note(f"{self.here.name(node)} asks to leave")
+
+    def ripe_joins(self) -> tuple[Join, ...]:
+        """Return the wishes to join of nodes of which it is known whether they can be reached."""
+        return tuple(
+            join
+            for node, (join, since_ms) in sorted(self.joins.items())
+            if self.somebody_reached(node)
+            or join.no_lead
+            or not join.addresses
+            or node in self.unreachable
+            or self.here.now_ms - since_ms >= JOIN_RIPENS_MS
+        )
+
+    def somebody_reached(self, node: NodeId) -> bool:
+        """Whether we, or somebody that is heard from, dialled it successfully at its advertised address."""
+        return node in self.reached or any(
+            link.heartbeat is not None and node in link.heartbeat.reached
+            for peer, link in self.links.items()
+            if self.is_heard(peer)
+        )
+
+    def forget_settled(self) -> None:
+        """Drop the wishes that a block has fulfilled, and what was known of nodes that are members now."""
+        roster = self.here.chain.roster
+        self.joins = {node: wish for node, wish in self.joins.items() if node not in roster}
+        self.leaves = {node: leave for node, leave in self.leaves.items() if node in roster}
+        self.known = {node: where for node, where in self.known.items() if node not in roster}
+
+    def _trains(self, node: NodeId) -> bool:
+        if node == self.here.me.node:
+            return self.trains and not self.stopping
+        link = self.links.get(node)
+        return link is not None and link.heartbeat is not None and link.heartbeat.training
+
+    @staticmethod
+    def _is_newer(join: Join, before: tuple[Join, int] | None) -> bool:
+        return before is None or join.incarnation > before[0].incarnation
+
+
+def _standing(heartbeat: Heartbeat) -> tuple[int, int, str]:
+    return heartbeat.height, heartbeat.view, heartbeat.abstains

@@ -1,0 +1,109 @@
+"""Which contributions are announced for the next height, and whom does the round wait for? (R4, R5)
+
+Keeps the newest header of each member. Knows nothing of views and votes.
+"""
+
+from dataclasses import dataclass, field
+
+from comind.p2p.core.discovery import Discovery
+from comind.p2p.core.door import Arrivals, Decision, DoorForAll, Open, Wait, why_no_average
+from comind.p2p.core.errors import PeerMisbehaved
+from comind.p2p.core.here import Here
+from comind.p2p.core.messages import Arrival, Header, Ready, SignedHeader
+from comind.p2p.core.words import NO_ROOT, NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A header that is here, since when, and (with starting weights) the schema."""
+
+    signed: SignedHeader
+    header: Header
+    arrived_ms: int
+    layout: bytes
+
+
+@dataclass(slots=True)
+class Gathering:
+    """The headers of one height."""
+
+    here: Here
+    people: Discovery
+    announced: dict[NodeId, Announced] = field(default_factory=dict)
+    refused: dict[NodeId, tuple[int, str]] = field(default_factory=dict)
+    """Whose contribution could not be used in this round: of which incarnation, and why."""
+
+    def add(self, ready: Ready) -> bool:
+        """Keep a header; False if it says nothing new. A higher incarnation's supersedes a lower one's.
+
+        Raises:
+            PeerMisbehaved: it is not a valid header for this height.
+        """
+        header = self.here.chain.check_header(ready.header, self.here.verify)
+        node = NodeId(header.node)
+        before = self.announced.get(node)
+        if before is not None and before.header.incarnation >= header.incarnation:
+            if before.header.incarnation == header.incarnation and before.signed != ready.header:
+                raise PeerMisbehaved("two headers of one incarnation for one height")
+            return False
+        self.announced[node] = Announced(ready.header, header, self.here.now_ms, ready.layout)
+        return True
+
+    def refuse(self, node: NodeId, because: str) -> None:
+        if node in self.announced:
+            self.refused[node] = (self.announced[node].header.incarnation, because)
+
+    def why_no_average(self) -> str | None:
+        chain = self.here.chain
+        if chain.root == NO_ROOT:
+            return "there is no first base yet"
+        return why_no_average(chain.settings, len(self.people.training()), chain.round)
+
+    def decide(self) -> Decision:
+        """Say whether the door opens, for whom, and why (R5)."""
+        if self.here.chain.root == NO_ROOT:
+            first = min(
+                self._usable(), key=lambda node: (self.announced[node].arrived_ms, node), default=None
+            )
+            return Open((first,), "the first starting weights") if first else Wait("no trainer yet")
+        if (because := self.why_no_average()) is not None:
+            return Wait(because)
+        training = tuple(node for node in self.people.training() if not self._is_refused(node))
+        ready = self.here.chain.roster.in_order(frozenset(self._usable()))
+        decision = DoorForAll(self.here.list_names).decide(Arrivals(training, ready), self.here.now_ms)
+        if isinstance(decision, Open) and len(decision.contributors) < self.here.settings.min_peers:
+            return Wait(f"an average takes {self.here.settings.min_peers} contributions")
+        return decision
+
+    def headers_of(self, nodes: tuple[NodeId, ...]) -> tuple[SignedHeader, ...]:
+        return tuple(self.announced[node].signed for node in nodes)
+
+    def arrivals(self) -> tuple[Arrival, ...]:
+        first_ms = min((one.arrived_ms for one in self.announced.values()), default=0)
+        return tuple(
+            Arrival(node=node, ms=self.announced[node].arrived_ms - first_ms)
+            for node in self.here.chain.roster.in_order(frozenset(self.announced))
+        )
+
+    def reasons(self) -> dict[NodeId, str]:
+        return {node: because for node, (_, because) in self.refused.items() if self._is_refused(node)}
+
+    def _usable(self) -> list[NodeId]:
+        """Whose header can be in an average now: it trains, is heard from, and was not refused."""
+        training = frozenset(self.people.training())
+        return [
+            node
+            for node in self.announced
+            if node in training and not self._is_refused(node) and self._is_current(node)
+        ]
+
+    def _is_current(self, node: NodeId) -> bool:
+        """Whether the header is of the incarnation that is linked; an older one's chunks cannot come."""
+        link = self.people.links.get(node)
+        incarnation = self.here.me.incarnation if link is None else link.incarnation
+        return self.announced[node].header.incarnation == incarnation
+
+    def _is_refused(self, node: NodeId) -> bool:
+        incarnation, _ = self.refused.get(node, (-1, ""))
+        announced = self.announced.get(node)
+        return announced is not None and incarnation == announced.header.incarnation

@@ -1,0 +1,544 @@
+"""What does one member do about one event? (`Member.step`)
+
+It puts the parts together: the chain, who is there (`discovery`), the present `round`, the trainer (`desk`),
+promises (`pledges`) and what is missing (`catchup`). Pure: sockets, clock and disk belong to the caller.
+"""
+
+from collections import defaultdict, deque
+from typing import assert_never
+
+from comind.crypto.identity import verify as verify_ed25519
+from comind.p2p.core.catchup import Catchup
+from comind.p2p.core.chain import Chain
+from comind.p2p.core.desk import Desk
+from comind.p2p.core.discovery import Discovery
+from comind.p2p.core.effects import (
+    Averaged,
+    Commit,
+    DialFailed,
+    Drop,
+    Event,
+    FetchFailed,
+    Forget,
+    Gone,
+    Heard,
+    Held,
+    Keep,
+    LeaveAsked,
+    LinkDown,
+    LinkUp,
+    Lost,
+    Memory,
+    Progressed,
+    Reached,
+    Release,
+    Step,
+    StopAsked,
+    TrainerAttached,
+    TrainerLeft,
+    TrainerOffered,
+    Wait,
+    Woken,
+)
+from comind.p2p.core.errors import PeerMisbehaved
+from comind.p2p.core.here import Here, Me
+from comind.p2p.core.leading import lead, on_averaged, why_not_leading
+from comind.p2p.core.messages import (
+    Addressbook,
+    AskBlocks,
+    Block,
+    Blocks,
+    Committed,
+    Greeting,
+    Header,
+    Heartbeat,
+    Join,
+    Leave,
+    Message,
+    Open,
+    Propose,
+    Ready,
+    ViewChanged,
+    Voted,
+)
+from comind.p2p.core.minutes import is_urgent, roster_changes
+from comind.p2p.core.patience import ends_at_ms
+from comind.p2p.core.phases import Phase
+from comind.p2p.core.picture import Picture, draw
+from comind.p2p.core.pledges import Pledges
+from comind.p2p.core.round import Opened, Round
+from comind.p2p.core.signing import Signer, Verify
+from comind.p2p.core.wire import read
+from comind.p2p.core.words import NO_ROOT, Height, NetworkId, NodeId, Root, View
+
+MESSAGES_KEPT_FOR_LATER = 32
+"""Of each peer, for the height after the present one."""
+LEAVING_MS = 15_000
+"""After so long without a block that removes it, a leaving member goes away instead."""
+STEPS_PER_EVENT = 64
+
+RoundMessage = Ready | Open | Propose | Voted | ViewChanged
+
+
+class Member:
+    """One member of a network: events in, work out."""
+
+    def __init__(
+        self,
+        me: Me,
+        network: NetworkId,
+        memory: Memory,
+        signer: Signer,
+        now_ms: int,
+        verify: Verify = verify_ed25519,
+    ) -> None:
+        chain = Chain(network)
+        for committed in memory.chain:
+            chain.append(committed, _trust_own_disk)
+        self.here = Here(me, chain, signer, verify, set(memory.held), now_ms)
+        self.people = Discovery(self.here, started_ms=now_ms)
+        self.pledges = Pledges(self.here, memory.promised)
+        self.desk = Desk(self.here, self.people)
+        self.catchup = Catchup(self.here, self.people)
+        self.round = Round(self.here, self.people, self.desk, self.pledges)
+        self._later: dict[NodeId, deque[RoundMessage]] = defaultdict(
+            lambda: deque(maxlen=MESSAGES_KEPT_FOR_LATER)
+        )
+        self._last_opened: Opened | None = None
+        """Of the height before: slower members may be receiving its average still."""
+        self._ready_sent: tuple[Height, View] | None = None
+        self._waiting = ("", now_ms)
+        self._beat: Heartbeat | None = None
+        self._beat_ms: int | None = None
+        self._kept: frozenset[Root] = frozenset()
+        self._leaving_since_ms: int | None = None
+        self._removed_at: Height | None = None
+        self._gone = False
+
+    def step(self, event: Event, now_ms: int) -> Step:
+        """Take one event, and return what is to be done and when to come back at the latest."""
+        self.here.now_ms = max(now_ms, self.here.now_ms)
+        self.here.actions = []
+        self._take(event)
+        self._advance()
+        self._after()
+        return Step(tuple(self.here.actions), None if self._gone else self._wake_at_ms())
+
+    def picture(self, now_ms: int) -> Picture:
+        """Return what `comind status` tells of this member."""
+        self.here.now_ms = max(now_ms, self.here.now_ms)
+        return draw(self.here, self.people, self.round, self.desk, *self._waiting)
+
+    # -- one event ------------------------------------------------------------------------------------------
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case LinkUp():
+                self._greet(event)
+            case LinkDown():
+                self.people.link_down(event.peer)
+            case Reached():
+                self.people.reach(event.peer)
+            case DialFailed():
+                self.people.dial_failed(event.peer)
+            case Heard():
+                self._hear(event.peer, event.message)
+            case Woken():
+                pass
+            case TrainerAttached():
+                self.desk.attached()
+            case TrainerOffered():
+                self.desk.offered(event.offer)
+            case TrainerLeft():
+                self.desk.left()
+            case Averaged():
+                self.here.held.add(event.root)
+                on_averaged(self.round, event.open, event.root)
+            case Held():
+                self.here.held.add(event.root)
+                self.catchup.held(event.root)
+                self._received()
+            case Progressed():
+                self.round.on_progress(event.open)
+            case Lost():
+                self.round.on_lost(event.open, event.peer, event.because)
+                if self._last_opened is not None and self._last_opened.hash == event.open:
+                    self._last_opened.receiving = False
+            case FetchFailed():
+                self.catchup.fetch_failed(event.root, event.peer)
+            case StopAsked():
+                self._stop()
+            case LeaveAsked():
+                self._leaving_since_ms = self.here.now_ms
+                self.people.ask_to_leave()
+            case _:
+                assert_never(event)
+
+    def _greet(self, event: LinkUp) -> None:
+        self.people.link_up(event.peer, event.incarnation, event.dialled)
+        self._later.pop(event.peer, None)
+        seen_incarnation, seen_promise = self.pledges.seen.get(event.peer, (0, 0))
+        me = self.here.me
+        greeting = Greeting(
+            name=me.name,
+            addresses=me.addresses,
+            height=self.here.chain.next,
+            promise=self.pledges.count,
+            seen_incarnation=seen_incarnation,
+            seen_promise=seen_promise,
+            no_lead=me.no_lead,
+        )
+        self.here.send((event.peer,), greeting)
+        self.here.send((event.peer,), self.people.addressbook())
+        self.here.send((event.peer,), self._heartbeat())
+        self._say_again((event.peer,))
+        self._ready_sent = None
+        if not self.here.is_member and self._removed_at is None:
+            self.people.ask_to_join()
+
+    def _hear(self, peer: NodeId, message: Message) -> None:
+        if self.people.heard(peer) is None:
+            return
+        try:
+            self._hear_out(peer, message)
+        except PeerMisbehaved as why:
+            self.people.link_down(peer)
+            self.here.do(Drop(peer, str(why)))
+
+    def _hear_out(self, peer: NodeId, message: Message) -> None:
+        match message:
+            case Greeting():
+                self._on_greeting(peer, message)
+            case Heartbeat():
+                self.people.beat(peer, message)
+            case Addressbook():
+                for node, addresses in message.entries:
+                    if NodeId(node) not in self.here.chain.roster:
+                        self.people.learn(NodeId(node), addresses)
+            case Join():
+                self.people.on_join(message)
+            case Leave():
+                self.people.on_leave(message)
+            case AskBlocks():
+                self.here.send((peer,), self.catchup.blocks_from(Height(message.first)))
+            case Blocks():
+                self.catchup.answered(peer)
+                for committed in message.blocks:
+                    self._on_committed(peer, committed)
+                if message.blocks and self.people.height_of(peer) > self.here.chain.height:
+                    self.catchup.ask(peer)
+            case Committed():
+                self._on_committed(peer, message)
+            case Ready() | Open() | Propose() | Voted() | ViewChanged():
+                self._on_round_message(peer, message)
+            case _:
+                assert_never(message)
+
+    def _on_greeting(self, peer: NodeId, greeting: Greeting) -> None:
+        link = self.people.links[peer]
+        link.greeting = greeting
+        self.here.names[peer] = greeting.name
+        self.people.learn(peer, greeting.addresses)
+        self.pledges.saw(peer, link.incarnation, greeting.promise)
+        self.pledges.told(greeting.seen_incarnation, greeting.seen_promise)
+        if self.people.height_of(peer) > self.here.chain.height:
+            self.catchup.ask(peer)
+
+    def _on_committed(self, peer: NodeId, committed: Committed) -> None:
+        height = committed.certificate.height
+        if height > self.here.chain.next:
+            self.catchup.ask(peer)
+        elif height == self.here.chain.next:
+            self._commit(committed, tell=False)
+
+    def _on_round_message(self, peer: NodeId, message: RoundMessage) -> None:
+        height = _height(message)
+        if height < self.here.chain.next:
+            self._answer_late(peer, height, message)  # R10
+        elif height > self.here.chain.next:
+            self._later[peer].append(message)
+            if height > self.here.chain.next + 1:
+                self.catchup.ask(peer)
+        else:
+            self._on_present(peer, message)
+
+    def _on_present(self, peer: NodeId, message: RoundMessage) -> None:
+        match message:
+            case Ready():
+                self.round.on_ready(message)  # R4
+            case Open():
+                self.round.on_open(peer, message)  # R6
+            case Propose():
+                self.round.on_propose(peer, message)  # R8
+            case Voted():
+                self.round.on_vote(message.vote)  # R9, R10
+            case ViewChanged():
+                self.round.on_change(message.change)  # R12
+
+    def _answer_late(self, peer: NodeId, height: int, message: RoundMessage) -> None:
+        """A message for a committed height is answered with its certificate, unless it agrees (R10)."""
+        committed = self.here.chain.committed[height]
+        if isinstance(message, Voted) and message.vote.block == committed.certificate.block:
+            return
+        if height > 0:
+            self.here.send((peer,), committed)
+
+    def _stop(self) -> None:
+        self.people.stopping = True
+        self.here.send(self.people.links, self._heartbeat())
+
+    # -- moving on ------------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Do all that can be done now; each commit opens the next height."""
+        for _ in range(STEPS_PER_EVENT):
+            before = (self.here.chain.height, self.round.view, self.round.phase, len(self.here.actions))
+            self._advance_once()
+            now = (self.here.chain.height, self.round.view, self.round.phase, len(self.here.actions))
+            if now == before:
+                return
+        raise AssertionError("a step that never ends")
+
+    def _advance_once(self) -> None:
+        if self.here.chain.height < 0:
+            return
+        round = self.round
+        if round.reissue():
+            return
+        round.climb()
+        ready = self.desk.announce(may_average=round.gathering.why_no_average() is None)
+        if ready is not None:
+            round.on_ready(ready)
+        self._send_ready()
+        if round.phase == Phase.IDLE and self._changes_wait():
+            round.work()  # R11
+        lead(round)
+        round.vote()
+        committed = round.certificate()
+        if committed is not None:
+            self._commit(committed, tell=True)
+            return
+        patience = ends_at_ms(round)
+        if patience is not None and self.here.now_ms >= patience[0]:
+            round.give_up(patience[1])  # R12
+
+    def _commit(self, committed: Committed, tell: bool) -> None:
+        """R10: store block and certificate, tell everyone if nobody told us, and go on to the next height."""
+        here = self.here
+        was_member = here.is_member
+        block = here.chain.append(committed, here.verify)
+        here.do(Commit(committed, here.chain.height))
+        if tell:
+            here.send(self.people.links, committed)
+        for node in block.skipped:
+            self.people.skipped_ms[NodeId(node)] = here.now_ms
+        if was_member and not here.is_member:
+            self._removed_at = here.chain.height
+        self.people.forget_settled()
+        here.note(_told(here, block))
+        self._begin_round()
+
+    def _begin_round(self) -> None:
+        if self._last_opened is not None:
+            self.here.do(Forget(self._last_opened.hash))
+        self._last_opened = self.round.opened
+        self.round = Round(self.here, self.people, self.desk, self.pledges)
+        later, self._later = self._later, defaultdict(lambda: deque(maxlen=MESSAGES_KEPT_FOR_LATER))
+        for peer, messages in later.items():
+            for message in messages:
+                if _height(message) >= self.here.chain.next and peer in self.people.links:
+                    try:
+                        self._on_round_message(peer, message)
+                    except PeerMisbehaved as why:
+                        self.here.note(f"{self.here.name(peer)} sent {why}")
+
+    def _changes_wait(self) -> bool:
+        return self.here.is_voter and any(
+            is_urgent(change) for change in roster_changes(self.here, self.people, frozenset())
+        )
+
+    # -- after each event -----------------------------------------------------------------------------------
+
+    def _after(self) -> None:
+        if self.here.chain.height >= 0:
+            self._get_bytes()
+            self._keep()
+            self.desk.settle(self._started())
+            self._tell_trainer()
+        self._tick()
+        because = self.why_waiting()
+        if because != self._waiting[0]:
+            self._waiting = (because, self.here.now_ms)
+        self.people.dial_all()
+        self._go()
+
+    def _get_bytes(self) -> None:
+        chain, round = self.here.chain, self.round
+        if not (self._last_opened and self._last_opened.receiving):
+            holders = [node for node in self.people.links if self.people.height_of(node) >= chain.based_at]
+            self.catchup.fetch(chain.root, chain.size, tuple(holders))
+        proposed = round.proposed
+        if proposed is not None and not (round.opened and round.opened.receiving):
+            holders = [NodeId(proposed.propose.node), *round.ballots.for_block("prepare", proposed.hash)]
+            if not round.holds(proposed.block):
+                self.catchup.fetch(Root(proposed.block.root), proposed.block.size, tuple(holders))
+        if round.wanted is not None:
+            self.catchup.fetch(*round.wanted, tuple(self.people.links))
+
+    def _received(self) -> None:
+        for opened in (self.round.opened, self._last_opened):
+            if opened is not None:
+                opened.receiving = False
+        self.round.feed()
+
+    def _keep(self) -> None:
+        """Name the snapshots that are needed, and the base before, which somebody may be fetching still."""
+        needed = self.round.needed()
+        if needed != self._kept:
+            self.here.do(Keep(needed | self._kept & {self._last_root()}))
+            self._kept = needed
+
+    def _last_root(self) -> Root:
+        chain = self.here.chain
+        before = [block for block in chain.blocks[-8:] if block.root != chain.root]
+        return Root(before[-1].root) if before else NO_ROOT
+
+    def _started(self) -> bool:
+        chain = self.here.chain
+        return chain.round > 0 or len(self.people.training()) >= chain.settings.start_at
+
+    def _tell_trainer(self) -> None:
+        released = self._why_released()
+        self.desk.tell(Release(released) if released else Wait(self.why_waiting()))
+
+    def _why_released(self) -> str:
+        """Say why a trainer need not wait for a round; empty if it shall (R5, R17)."""
+        here = self.here
+        offer = self.desk.offer
+        if offer is not None and (because := self.desk.why_unusable(offer)) and here.chain.root != NO_ROOT:
+            return because
+        if here.chain.root != NO_ROOT and here.is_member:
+            impossible = self.round.gathering.why_no_average()
+            if impossible is not None:
+                return impossible
+        heard = frozenset(node for node in here.chain.roster.voters() if self.people.is_heard(node))
+        if here.is_member and not here.chain.roster.is_quorum(heard):
+            missing = [node for node in here.chain.roster.voters() if node not in heard]
+            return f"too few voters are heard from: {here.list_names(missing)} missing"
+        if not here.is_member and not self.people.links:
+            return "no member of the network is linked"
+        return ""
+
+    def why_waiting(self) -> str:
+        """Say in plain words what this member waits for."""
+        here, round = self.here, self.round
+        if here.chain.height < 0:
+            return "waiting for the network's first block" if self.people.links else "looking for a member"
+        if self._removed_at is not None:
+            return "it has left the network"
+        if not here.is_member:
+            return "waiting to be admitted by block" if self.people.links else "looking for a member"
+        if here.chain.root != NO_ROOT and here.chain.root not in here.held:
+            return "fetching the base"
+        match round.phase:
+            case Phase.CHANGING:
+                return f"waiting for a quorum to go to view {round.view}"
+            case Phase.AVERAGING:
+                return f"{here.name(round.chief)} averages"
+            case Phase.VOTING | Phase.LOCKED:
+                return f"the voters vote on what {here.name(round.chief)} proposed"
+        if here.chain.finished:
+            return f"all {here.settings.rounds} rounds are done"
+        if here.chain.root == NO_ROOT:
+            return "waiting for the first trainer's starting weights"
+        decision = round.gathering.decide()
+        return decision.because
+
+    def _heartbeat(self) -> Heartbeat:
+        chief = self.round.chief if self.here.chain.height >= 0 else None
+        abstains = why_not_leading(self.round) if chief == self.here.me.node else ""
+        return Heartbeat(
+            height=self.here.chain.next,
+            view=self.round.view,
+            training=self.people.trains and not self.people.stopping,
+            ready=self.desk.ready() is not None,
+            away=self.people.stopping,
+            abstains=abstains[:400],
+            reached=tuple(sorted(self.people.reached))[:64],
+        )
+
+    def _tick(self) -> None:
+        """Beat: at every interval, and at once when what others wait for changed."""
+        beat, now_ms = self._heartbeat(), self.here.now_ms
+        due = self._beat_ms is None or now_ms >= self._beat_ms + self.here.settings.heartbeat_ms
+        if due:
+            self.catchup.look_around()
+            if now_ms - self.round.began_ms >= self.here.settings.heartbeat_ms:
+                self._say_again(tuple(self.people.links))
+            if not self.here.is_member and self._removed_at is None and self.people.links:
+                self.people.ask_to_join()
+        if due or _pressing(beat) != _pressing(self._beat):
+            self.here.send(self.people.links, beat)
+            self._beat, self._beat_ms = beat, now_ms if due else self._beat_ms
+
+    def _say_again(self, to: tuple[NodeId, ...]) -> None:
+        if self.here.chain.height >= 0 and self.here.is_member:
+            self.round.say_again(to, self.desk.ready())
+
+    def _send_ready(self) -> None:
+        """Send the header to the view's chief and the voters: when it is made, and to a later chief (R4)."""
+        ready, at = self.desk.ready(), (self.here.chain.next, self.round.view)
+        if ready is not None and self._ready_sent != at:
+            self._ready_sent = at
+            self.here.send(self.round.electors(self.round.view), ready)
+
+    def _go(self) -> None:
+        """End when a quorum of the next roster holds the block that removed this member (R2)."""
+        if self._leaving_since_ms is None or self._gone:
+            return
+        here = self.here
+        alone = here.is_member and len(here.chain.roster.entries) == 1
+        if self._removed_at is not None:
+            holders = [node for node in self.people.links if self.people.height_of(node) >= self._removed_at]
+            alone = here.chain.roster.is_quorum(frozenset(holders))
+        late = here.now_ms - self._leaving_since_ms >= LEAVING_MS
+        if alone or late:
+            self._gone = True
+            here.note("it leaves" if alone else "no block took it off the roster in time: it goes away")
+            self._stop()
+            here.do(Gone())
+
+    def _wake_at_ms(self) -> int:
+        assert self._beat_ms is not None
+        at_ms = self._beat_ms + self.here.settings.heartbeat_ms
+        patience = ends_at_ms(self.round) if self.here.chain.height >= 0 else None
+        return min(at_ms, patience[0]) if patience is not None else at_ms
+
+
+def _height(message: RoundMessage) -> int:
+    match message:
+        case Ready():
+            return read(Header, message.header.header).height
+        case Voted():
+            return message.vote.height
+        case ViewChanged():
+            return message.change.height
+        case Open() | Propose():
+            return message.height
+
+
+def _pressing(beat: Heartbeat | None) -> tuple[object, ...]:
+    """What others wait for in a heartbeat, so that it is said at once; the rest can wait for the next."""
+    return () if beat is None else (beat.training, beat.away, beat.abstains, beat.view)
+
+
+def _told(here: Here, block: Block) -> str:
+    who = here.name(NodeId(block.originator))
+    if block.headers:
+        return f"height {block.height} ({block.rule}) led by {who}: {len(block.headers)} counted"
+    return f"height {block.height} ({block.rule}) led by {who}: {len(block.changes)} changes of the roster"
+
+
+def _trust_own_disk(node: NodeId, statement: bytes, signature: bytes) -> bool:
+    """What lies in one's own store was verified before it was written."""
+    return True

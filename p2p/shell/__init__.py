@@ -1,0 +1,1 @@
+"""ZeroMQ: carries the core's words to other nodes and back, and decides nothing."""
