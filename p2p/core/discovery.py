@@ -65,6 +65,7 @@ class Discovery:
     def link_down(self, peer: NodeId) -> None:
         if self.links.pop(peer, None) is not None:
             self.lost_ms[peer] = self.here.now_ms
+            self._forget_strangers()
 
     def reach(self, peer: NodeId) -> None:
         self.reached.add(peer)
@@ -225,12 +226,28 @@ class Discovery:
             if self.is_heard(peer)
         )
 
+    def worth_telling(self) -> tuple[NodeId, ...]:
+        """Return whom we reached and the chain does not know as able to lead."""
+        leading = {entry.node for entry in self.here.chain.roster if entry.can_lead}
+        return tuple(sorted(self.reached - leading))[:MAX_STRANGERS]
+
     def forget_settled(self) -> None:
         """Drop the wishes that a block has fulfilled, and what was known of nodes that are members now."""
         roster = self.here.chain.roster
         self.joins = {node: wish for node, wish in self.joins.items() if node not in roster}
         self.leaves = {node: leave for node, leave in self.leaves.items() if node in roster}
         self.known = {node: where for node, where in self.known.items() if node not in roster}
+
+    def _forget_strangers(self) -> None:
+        """Keep what is known of nodes off the roster bounded: whoever holds the network key can be many."""
+        strangers = [node for node in self.lost_ms if node not in self.here.chain.roster]
+        for node in strangers[: max(0, len(strangers) - MAX_STRANGERS)]:
+            self.lost_ms.pop(node)
+            self.here.names.pop(node, None)
+            self.skipped_ms.pop(node, None)
+            self.reached.discard(node)
+            self.unreachable.discard(node)
+            self.away.discard(node)
 
     def _trains(self, node: NodeId) -> bool:
         if node == self.here.me.node:

@@ -5,6 +5,7 @@ promises (`pledges`) and what is missing (`catchup`). Pure: sockets, clock and d
 """
 
 from collections import defaultdict, deque
+from functools import lru_cache
 from typing import assert_never
 
 from comind.crypto.identity import verify as verify_ed25519
@@ -68,6 +69,7 @@ from comind.p2p.core.picture import Picture, draw
 from comind.p2p.core.pledges import Pledges
 from comind.p2p.core.round import Opened, Round
 from comind.p2p.core.signing import Signer, Verify
+from comind.p2p.core.waiting import why_released, why_waiting
 from comind.p2p.core.wire import read
 from comind.p2p.core.words import NO_ROOT, Height, NetworkId, NodeId, Root, View
 
@@ -76,6 +78,8 @@ MESSAGES_KEPT_FOR_LATER = 32
 LEAVING_MS = 15_000
 """After so long without a block that removes it, a leaving member goes away instead."""
 STEPS_PER_EVENT = 64
+SIGNATURES_REMEMBERED = 4_096
+"""A header is checked when it comes, in OPEN, block and chain: the key's work is done once."""
 
 RoundMessage = Ready | Open | Propose | Voted | ViewChanged
 
@@ -95,7 +99,9 @@ class Member:
         chain = Chain(network)
         for committed in memory.chain:
             chain.append(committed, _trust_own_disk)
-        self.here = Here(me, chain, signer, verify, set(memory.held), now_ms)
+        self.here = Here(
+            me, chain, signer, lru_cache(SIGNATURES_REMEMBERED)(verify), set(memory.held), now_ms
+        )
         self.people = Discovery(self.here, started_ms=now_ms)
         self.pledges = Pledges(self.here, memory.promised)
         self.desk = Desk(self.here, self.people)
@@ -110,7 +116,8 @@ class Member:
         self._waiting = ("", now_ms)
         self._beat: Heartbeat | None = None
         self._beat_ms: int | None = None
-        self._kept: frozenset[Root] = frozenset()
+        self._kept_at: int | None = None
+        self._fetchable: frozenset[Root] = frozenset()
         self._leaving_since_ms: int | None = None
         self._removed_at: Height | None = None
         self._gone = False
@@ -360,15 +367,15 @@ class Member:
     # -- after each event -----------------------------------------------------------------------------------
 
     def _after(self) -> None:
+        because = why_waiting(self.here, self.people, self.round)
+        if because != self._waiting[0]:
+            self._waiting = (because, self.here.now_ms)
         if self.here.chain.height >= 0:
             self._get_bytes()
             self._keep()
             self.desk.settle(self._started())
             self._tell_trainer()
         self._tick()
-        because = self.why_waiting()
-        if because != self._waiting[0]:
-            self._waiting = (because, self.here.now_ms)
         self.people.dial_all()
         self._go()
 
@@ -392,67 +399,21 @@ class Member:
         self.round.feed()
 
     def _keep(self) -> None:
-        """Name the snapshots that are needed, and the base before, which somebody may be fetching still."""
-        needed = self.round.needed()
-        if needed != self._kept:
-            self.here.do(Keep(needed | self._kept & {self._last_root()}))
-            self._kept = needed
-
-    def _last_root(self) -> Root:
-        chain = self.here.chain
-        before = [block for block in chain.blocks[-8:] if block.root != chain.root]
-        return Root(before[-1].root) if before else NO_ROOT
+        """At each commit, name what is needed, and the base before: somebody may be fetching it."""
+        if self._kept_at != self.here.chain.height:
+            self._kept_at = self.here.chain.height
+            needed = self.round.needed() | self._fetchable
+            self._fetchable = frozenset({self.here.chain.root}) - {NO_ROOT}
+            self.here.held &= needed
+            self.here.do(Keep(needed))
 
     def _started(self) -> bool:
         chain = self.here.chain
         return chain.round > 0 or len(self.people.training()) >= chain.settings.start_at
 
     def _tell_trainer(self) -> None:
-        released = self._why_released()
-        self.desk.tell(Release(released) if released else Wait(self.why_waiting()))
-
-    def _why_released(self) -> str:
-        """Say why a trainer need not wait for a round; empty if it shall (R5, R17)."""
-        here = self.here
-        offer = self.desk.offer
-        if offer is not None and (because := self.desk.why_unusable(offer)) and here.chain.root != NO_ROOT:
-            return because
-        if here.chain.root != NO_ROOT and here.is_member:
-            impossible = self.round.gathering.why_no_average()
-            if impossible is not None:
-                return impossible
-        heard = frozenset(node for node in here.chain.roster.voters() if self.people.is_heard(node))
-        if here.is_member and not here.chain.roster.is_quorum(heard):
-            missing = [node for node in here.chain.roster.voters() if node not in heard]
-            return f"too few voters are heard from: {here.list_names(missing)} missing"
-        if not here.is_member and not self.people.links:
-            return "no member of the network is linked"
-        return ""
-
-    def why_waiting(self) -> str:
-        """Say in plain words what this member waits for."""
-        here, round = self.here, self.round
-        if here.chain.height < 0:
-            return "waiting for the network's first block" if self.people.links else "looking for a member"
-        if self._removed_at is not None:
-            return "it has left the network"
-        if not here.is_member:
-            return "waiting to be admitted by block" if self.people.links else "looking for a member"
-        if here.chain.root != NO_ROOT and here.chain.root not in here.held:
-            return "fetching the base"
-        match round.phase:
-            case Phase.CHANGING:
-                return f"waiting for a quorum to go to view {round.view}"
-            case Phase.AVERAGING:
-                return f"{here.name(round.chief)} averages"
-            case Phase.VOTING | Phase.LOCKED:
-                return f"the voters vote on what {here.name(round.chief)} proposed"
-        if here.chain.finished:
-            return f"all {here.settings.rounds} rounds are done"
-        if here.chain.root == NO_ROOT:
-            return "waiting for the first trainer's starting weights"
-        decision = round.gathering.decide()
-        return decision.because
+        released = why_released(self.here, self.people, self.round, self.desk)
+        self.desk.tell(Release(released) if released else Wait(self._waiting[0]))
 
     def _heartbeat(self) -> Heartbeat:
         chief = self.round.chief if self.here.chain.height >= 0 else None
@@ -464,7 +425,7 @@ class Member:
             ready=self.desk.ready() is not None,
             away=self.people.stopping,
             abstains=abstains[:400],
-            reached=tuple(sorted(self.people.reached))[:64],
+            reached=self.people.worth_telling(),
         )
 
     def _tick(self) -> None:
@@ -497,7 +458,7 @@ class Member:
         if self._leaving_since_ms is None or self._gone:
             return
         here = self.here
-        alone = here.is_member and len(here.chain.roster.entries) == 1
+        alone = not here.is_member or len(here.chain.roster.entries) == 1
         if self._removed_at is not None:
             holders = [node for node in self.people.links if self.people.height_of(node) >= self._removed_at]
             alone = here.chain.roster.is_quorum(frozenset(holders))

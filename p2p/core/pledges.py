@@ -37,7 +37,9 @@ class Pledges:
         return Promised(height=height, view=0, count=self._record.count)
 
     def saw(self, node: NodeId, incarnation: Incarnation, promise: int) -> None:
-        """Remember the highest pair that was seen of a node; on disk with the next promise."""
+        """Remember the highest pair that was seen of a member; on disk with the next promise (R14)."""
+        if node == self._here.me.node or node not in self._here.chain.roster:
+            return
         self.seen[node] = max(self.seen.get(node, (0, 0)), (incarnation, promise))
 
     def told(self, incarnation: int, promise: int) -> None:

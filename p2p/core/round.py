@@ -33,7 +33,7 @@ from comind.p2p.core.rotation import chief
 from comind.p2p.core.signing import open_hash, open_statement, propose_statement, vote_statement
 from comind.p2p.core.succession import Succession, check_change, check_new_view
 from comind.p2p.core.wire import block_hash, read
-from comind.p2p.core.words import NO_ROOT, BlockHash, NodeId, Root, Rule, View
+from comind.p2p.core.words import NO_ROOT, BlockHash, Incarnation, NodeId, Root, Rule, View
 
 MAX_BLOCKS_KEPT = 32
 FIRST_VIEW = View(0)
@@ -72,7 +72,7 @@ class Round:
     ballots: Ballots = field(default_factory=Ballots)
     succession: Succession = field(default_factory=Succession)
     blocks: dict[BlockHash, bytes] = field(default_factory=dict)
-    """Valid blocks that were proposed or locked at this height."""
+    """The newest blocks that were proposed or locked at this height."""
     opened: Opened | None = None
     proposed: Proposed | None = None
     began_ms: int = 0
@@ -142,7 +142,10 @@ class Round:
         """R8: take it as what may be voted on in its view."""
         if propose.view < self.view:
             return
+        bound = self.pledges.at(self.here.chain.next)
         before = self.proposed
+        if before is not None and bound.prepared is not None and bound.prepared.view == propose.view:
+            return
         if before is not None and before.propose.view == propose.view:
             if before.propose.incarnation > propose.incarnation:
                 return
@@ -163,6 +166,7 @@ class Round:
             return
         if not self.here.verify(NodeId(vote.node), vote_statement(self.here.network, vote), vote.signature):
             raise PeerMisbehaved("a forged vote")
+        self.pledges.saw(NodeId(vote.node), Incarnation(vote.incarnation), vote.promise)
         if self.ballots.add(vote) and vote.view == self.view:
             self.feed()
 
@@ -171,6 +175,7 @@ class Round:
         if self.pledges.is_stale(NodeId(change.node), change.incarnation):
             return
         check_change(change, self.here.chain, self.here.verify)
+        self.pledges.saw(NodeId(change.node), Incarnation(change.incarnation), change.promise)
         if change.lock is not None:
             self._keep_block(change.lock.block)
         if self.succession.add(change):
@@ -391,8 +396,9 @@ class Round:
         return next(node for node, one in self.gathering.announced.items() if one.signed.header == header)
 
     def _keep_block(self, wire: bytes) -> None:
-        if len(self.blocks) < MAX_BLOCKS_KEPT:
-            self.blocks[block_hash(wire)] = wire
+        self.blocks[block_hash(wire)] = wire
+        if len(self.blocks) > MAX_BLOCKS_KEPT:
+            del self.blocks[next(iter(self.blocks))]
 
     def _check_sender(self, peer: NodeId, message: Open | Propose) -> None:
         if peer != message.node or message.node != self.chief_of(View(message.view)):

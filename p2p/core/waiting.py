@@ -1,0 +1,50 @@
+"""What does this member wait for, in a person's words, and need its trainer wait too? (R5, R17)
+
+Reads the parts of a member and decides nothing.
+"""
+
+from comind.p2p.core.desk import Desk
+from comind.p2p.core.discovery import Discovery
+from comind.p2p.core.here import Here
+from comind.p2p.core.phases import Phase
+from comind.p2p.core.round import Round
+from comind.p2p.core.words import NO_ROOT
+
+
+def why_waiting(here: Here, people: Discovery, round: Round) -> str:
+    """Say in plain words what this member waits for."""
+    if here.chain.height < 0:
+        return "waiting for the network's first block" if people.links else "looking for a member"
+    if not here.is_member:
+        return "waiting to be admitted by block" if people.links else "looking for a member"
+    if here.chain.root != NO_ROOT and here.chain.root not in here.held:
+        return "fetching the base"
+    chief = here.name(round.chief)
+    match round.phase:
+        case Phase.CHANGING:
+            return f"waiting for a quorum to go to view {round.view}"
+        case Phase.AVERAGING:
+            return f"{chief} averages"
+        case Phase.VOTING | Phase.LOCKED:
+            return f"the voters vote on what {chief} proposed"
+    if here.chain.finished:
+        return f"all {here.settings.rounds} rounds are done"
+    if here.chain.root == NO_ROOT:
+        return "waiting for the first trainer's starting weights"
+    return round.gathering.decide().because
+
+
+def why_released(here: Here, people: Discovery, round: Round, desk: Desk) -> str:
+    """Say why a trainer need not wait for a round; empty if it shall."""
+    if not here.is_member:
+        return "" if people.links else "no member of the network is linked"
+    if here.chain.root != NO_ROOT:
+        if desk.offer is not None and (because := desk.why_unusable(desk.offer)):
+            return because
+        if (impossible := round.gathering.why_no_average()) is not None:
+            return impossible
+    voters = here.chain.roster.voters()
+    heard = frozenset(node for node in voters if people.is_heard(node))
+    if not here.chain.roster.is_quorum(heard):
+        return f"too few voters are heard from: {here.list_names(set(voters) - heard)} missing"
+    return ""
