@@ -94,6 +94,8 @@ class Desk:
     def why_unusable(self, offer: Offer) -> str:
         """Say why no header can be made of an offer; empty if one can."""
         chain = self.here.chain
+        if offer.base != chain.root:
+            return "it was trained from another base"
         if chain.root == NO_ROOT:
             return "" if offer.weight == 0 and offer.size > 0 else "there is no first base yet"
         if (offer.schema, offer.size) != (chain.schema, chain.size):
