@@ -111,8 +111,8 @@ class Desk:
     def settle(self, started: bool) -> None:
         """After every event: tell of a new base and of the beginning; forget an offer with a stale base."""
         chain = self.here.chain
-        if self.offer is not None and self.offer.base != chain.root:
-            self.offer = None
+        if self.offer is not None and (self.offer.base != chain.root or self._is_counted()):
+            self.offer = None  # an average may have the root that its base had
         if not self.people.trains or chain.root == NO_ROOT or chain.root not in self.here.held:
             return
         if self.told_height != chain.based_at:
