@@ -1,0 +1,36 @@
+"""A trainer that trains for ever: every call is one step on three examples, until the network ends or it is told.
+
+Run as `python -m tests.e2e.numpy_trainer HOME`.
+"""
+
+import signal
+import sys
+import time
+
+import numpy as np
+
+import comind
+
+VALUES = 5_000
+EXAMPLES = 3
+STEP_S = 0.02
+
+
+def main(home: str) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    chance = np.random.default_rng()
+    peer = comind.join(home=home)
+    weights = peer.start({"weights": np.zeros(VALUES, np.float32)})
+    while True:
+        time.sleep(STEP_S)
+        weights["weights"] = weights["weights"] + chance.standard_normal(VALUES).astype(np.float32)
+        result = peer.average(weights, weight=EXAMPLES)
+        weights = dict(result.arrays)
+        print(result.round, result.counted, result.because, flush=True)
+        if result.finished:
+            peer.finish()
+            return
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
