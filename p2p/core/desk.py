@@ -124,8 +124,12 @@ class Desk:
             self.here.do(Begin())
 
     def tell(self, word: Wait | Release) -> None:
-        """Tell a trainer that has an offer out whether to wait for it, when that changes."""
-        if self.offer is not None and self.people.trains and self.told != word:
+        """Tell a trainer that waits what for, or that it need not, when that changes.
+
+        It waits with an offer out, and before its first step, from which nothing but `Begin` releases it.
+        """
+        waits = self.offer is not None or (not self.begun and isinstance(word, Wait))
+        if waits and self.people.trains and self.told != word:
             self.told = word
             self.here.do(word)
 

@@ -412,7 +412,7 @@ class Member:
         return chain.round > 0 or len(self.people.training()) >= chain.settings.start_at
 
     def _tell_trainer(self) -> None:
-        released = why_released(self.here, self.people, self.round, self.desk)
+        released = self.desk.offer and why_released(self.here, self.people, self.round, self.desk)
         self.desk.tell(Release(released) if released else Wait(self._waiting[0]))
 
     def _heartbeat(self) -> Heartbeat:

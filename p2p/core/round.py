@@ -29,7 +29,7 @@ from comind.p2p.core.messages import (
 )
 from comind.p2p.core.phases import Phase, Sign, after
 from comind.p2p.core.pledges import Pledges
-from comind.p2p.core.rotation import chief
+from comind.p2p.core.rotation import leading_order
 from comind.p2p.core.signing import open_hash, open_statement, propose_statement, vote_statement
 from comind.p2p.core.succession import Succession, check_change, check_new_view
 from comind.p2p.core.wire import block_hash, read
@@ -68,6 +68,8 @@ class Round:
     pledges: Pledges
     view: View = FIRST_VIEW
     phase: Phase = Phase.IDLE
+    order: tuple[NodeId, ...] = field(init=False)
+    """Who leads view 0, 1, 2 … of this height (R3)."""
     gathering: Gathering = field(init=False)
     ballots: Ballots = field(default_factory=Ballots)
     succession: Succession = field(default_factory=Succession)
@@ -86,6 +88,8 @@ class Round:
     """Why this member, though chief of this view, goes no further in it."""
 
     def __post_init__(self) -> None:
+        chain = self.here.chain
+        self.order = leading_order(chain.roster, chain.network, chain.next)
         self.gathering = Gathering(self.here, self.people)
         bound = self.pledges.at(self.here.chain.next)
         self.view = View(bound.view)
@@ -101,7 +105,7 @@ class Round:
     # -- whose turn -----------------------------------------------------------------------------------------
 
     def chief_of(self, view: View) -> NodeId:
-        return chief(self.here.chain.roster, self.here.network, self.here.chain.next, view)
+        return self.order[view % len(self.order)]
 
     @property
     def chief(self) -> NodeId:

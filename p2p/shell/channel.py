@@ -51,8 +51,8 @@ class Channel:
         self.hello = self._greeting.hello()
         self.connection.send([self.hello])
 
-    def hear(self, frames: Frames) -> None:
-        """Note who the next message of the greeting claims to be from, before it is answered."""
+    def note_claim(self, frames: Frames) -> None:
+        """Note from whom the next message of the greeting claims to be, before it is taken."""
         if len(frames) != 1 or len(frames[0]) not in (HELLO_BYTES, REPLY_BYTES):
             return
         said = frames[0].bytes

@@ -22,7 +22,7 @@ from comind.p2p.shell.sockets import (
     ZmqContext,
     ZmqSocket,
     dial_socket,
-    receive,
+    receive_some,
     received_by_kernel,
 )
 from comind.p2p.shell.wanted import Wanted
@@ -81,16 +81,20 @@ class Dial:
             self._monitor.close()
             self._socket.close(linger_ms)
 
-    def is_ready(self, ready: set[ZmqSocket]) -> bool:
-        return self._socket in ready or self._monitor.socket in ready
+    @property
+    def is_ending(self) -> bool:
+        """Its connection is gone, but what it brought is not all read, and nothing else wakes the loop."""
+        return self._end_seen and not self.ended
 
-    def read(self, most: int) -> list[Arrived]:
-        """Read what has come, up to so many messages."""
+    def is_ready(self, ready: set[ZmqSocket]) -> bool:
+        return self.is_ending or self._socket in ready or self._monitor.socket in ready
+
+    def read(self, limits: Limits) -> list[Arrived]:
+        """Read what has come, as far as it is to be read at once."""
         for happened in self._monitor.read():
             self._end_seen |= self._note(happened)
         arrived: list[Arrived] = []
-        while len(arrived) < most:
-            frames = receive(self._socket)
+        for frames in receive_some(self._socket, limits.messages_at_once, limits.bytes_at_once):
             if frames is None:
                 self.ended = self._end_seen
                 break

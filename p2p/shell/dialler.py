@@ -15,7 +15,14 @@ from comind.p2p.shell.dial import Dial
 from comind.p2p.shell.limits import Limits
 from comind.p2p.shell.news import SeedFailed
 from comind.p2p.shell.reasons import Failure
-from comind.p2p.shell.sockets import Watch, ZmqContext, ZmqSocket
+from comind.p2p.shell.sockets import (
+    FILE_RESERVE,
+    FILES_OF_A_DIAL,
+    Watch,
+    ZmqContext,
+    ZmqSocket,
+    file_limit,
+)
 from comind.p2p.shell.wanted import Wanted
 
 
@@ -27,6 +34,7 @@ class Dialler:
         self._gate = gate
         self._limits = limits
         self._watch = watch
+        self._most = max(1, (file_limit() - FILE_RESERVE) // (2 * FILES_OF_A_DIAL))
         self._peers: dict[NodeId, Wanted] = {}
         self._seeds: dict[str, Wanted] = {}
         self._dials: set[Dial] = set()
@@ -64,6 +72,8 @@ class Dialler:
         times += [one.since_ms + self._limits.dial_ms for one in self._dials if one.peer is None]
         if any(dial.peer is not None for dial in self._dials):
             times.append(self._sweep_at_ms)
+        if any(dial.is_ending for dial in self._dials):
+            times.append(0)
         return min((one for one in times if one is not None), default=None)
 
     def start(self, now_ms: int) -> tuple[list[Dial], list[DialFailed | SeedFailed]]:
@@ -76,10 +86,13 @@ class Dialler:
             address = wanted.next_address()
             if address is None:
                 news += self._failed(wanted, Failure.NO_ADDRESS, now_ms)
-                continue
-            wanted.trying = True
-            started.append(Dial(self._context, self._gate, wanted, address, now_ms, self._watch))
-        self._dials.update(started)
+            elif len(self._dials) >= self._most:
+                news += self._failed(wanted, Failure.NO_ROOM, now_ms)
+            else:
+                wanted.trying = True
+                dial = Dial(self._context, self._gate, wanted, address, now_ms, self._watch)
+                self._dials.add(dial)
+                started.append(dial)
         return started, news
 
     def read(self, ready: set[ZmqSocket]) -> tuple[list[Arrived], list[Dial]]:
@@ -87,7 +100,7 @@ class Dialler:
         arrived: list[Arrived] = []
         for dial in self._dials:
             if dial.is_ready(ready):
-                arrived += dial.read(self._limits.messages_at_once)
+                arrived += dial.read(self._limits)
         return arrived, [dial for dial in self._dials if dial.ended]
 
     def late(self, now_ms: int) -> list[Dial]:

@@ -19,7 +19,8 @@ class Limits:
     links_of_one: int = 4
     """Connections of one peer that have greeted; an honest one closes all but one at once."""
     messages_at_once: int = 256
-    """Read in one call before others have their turn."""
+    bytes_at_once: int = 16 << 20
+    """Read of one socket before others have their turn."""
     queued_bytes: int = 96 << 20
     queued_messages: int = 4_096
     """Of one link, beyond what ZeroMQ holds. Whoever lets more pile up reads too slowly."""

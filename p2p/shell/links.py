@@ -7,8 +7,6 @@ Everything happens in `collect`, in the thread that calls it, without waiting; w
 between two calls is told by the next. Times are milliseconds of the caller's monotonic clock.
 """
 
-from collections.abc import Sequence
-
 import zmq
 
 from comind.crypto.errors import CannotOpen
@@ -22,7 +20,7 @@ from comind.p2p.core.wire import decode, encode
 from comind.p2p.core.words import Incarnation, NetworkId, NodeId
 from comind.p2p.shell import bulk
 from comind.p2p.shell.addresses import Listen
-from comind.p2p.shell.bulk import Buffer, Stream
+from comind.p2p.shell.bulk import Buffer
 from comind.p2p.shell.channel import Channel
 from comind.p2p.shell.connection import Arrived, Connection
 from comind.p2p.shell.dial import Dial
@@ -33,9 +31,10 @@ from comind.p2p.shell.news import News, Reached
 from comind.p2p.shell.pair import Pair
 from comind.p2p.shell.reasons import Failure, Reasons
 from comind.p2p.shell.sockets import Frames, Watch, ZmqContext
+from comind.p2p.shell.speaker import BulkSpeaker
 
 
-class Links:
+class Links(BulkSpeaker):
     """All links of one node. Binds at once.
 
     `key` is the network key, 32 bytes; `context` comes from `sockets.open_context`.
@@ -55,7 +54,7 @@ class Links:
         limits: Limits | None = None,
     ) -> None:
         self._identity = identity
-        self._greeting = (identity, network, key, incarnation)
+        self._own = (identity, network, key, incarnation)
         self._limits = limits or Limits()
         self._reasons = Reasons()
         self._watch = Watch()
@@ -122,9 +121,10 @@ class Links:
     def close(self) -> None:
         """Close all; terminating the context then waits a moment for what was sent last to get out."""
         for channel in list(self._channels.values()):
-            channel.flush()
             if isinstance(channel.connection, Dial):
-                self._dialler.close(channel.connection, self._limits.linger_ms)
+                self._close(channel, self._limits.linger_ms if channel.link is not None else 0)
+            else:
+                channel.flush()
         self._listener.close(self._limits.linger_ms)
         self._channels.clear()
         self._pairs.clear()
@@ -135,23 +135,6 @@ class Links:
         """Seal and send a message; to whom there is no link, nothing goes."""
         if peer in self._pairs:
             self._say(peer, self._encode(message))
-
-    def ask(self, peer: NodeId, stream: Stream, first: int, count: int) -> None:
-        self._say(peer, bulk.ask_header(stream, first, count))
-
-    def grant(self, peer: NodeId, stream: Stream, key: bytes) -> None:
-        self._say(peer, bulk.grant_header(stream, key))
-
-    def chunk_list(
-        self, peer: NodeId, stream: Stream, size: int, hashes: Sequence[bytes], signature: bytes
-    ) -> None:
-        self._say(peer, bulk.list_header(stream, size, hashes, signature))
-
-    def chunk(self, peer: NodeId, stream: Stream, index: int, sealed: Buffer) -> None:
-        self._say(peer, bulk.chunk_header(stream, index, sealed), sealed)
-
-    def refuse(self, peer: NodeId, stream: Stream, because: str) -> None:
-        self._say(peer, bulk.refuse_header(stream, because))
 
     def upload_secret(self, peer: NodeId) -> tuple[bytes, ...] | None:
         pair = self._pairs.get(peer)
@@ -215,7 +198,7 @@ class Links:
         started, failed = self._dialler.start(self._now_ms)
         self._news += failed
         for dial in started:
-            channel = Channel(dial, Initiator(*self._greeting, expected=dial.wanted.peer))
+            channel = Channel(dial, Initiator(*self._own, expected=dial.wanted.peer))
             self._channels[dial] = channel
             channel.begin()
 
@@ -227,7 +210,7 @@ class Links:
     def _take(self, connection: Connection, frames: Frames) -> None:
         channel = self._channels.get(connection)
         if channel is None:
-            channel = self._channels[connection] = Channel(connection, Responder(*self._greeting))
+            channel = self._channels[connection] = Channel(connection, Responder(*self._own))
         self.received_bytes += sum(map(len, frames))
         try:
             if channel.link is not None:
@@ -251,22 +234,24 @@ class Links:
     # -- greeting -------------------------------------------------------------------------------------------
 
     def _greet(self, channel: Channel, frames: Frames) -> None:
-        channel.hear(frames)
-        if channel.claimed == self._identity.node_id:
-            self._met_itself(channel)
-        elif channel.claimed in self._denied:  # as far as is known: an honest node learns it at once
+        channel.note_claim(frames)
+        own_dial = self._own_dial(channel)
+        if own_dial is not None:
+            self._refuse(own_dial, Failure.ITSELF)
+            self._refuse(channel, Failure.ITSELF)
+        elif channel.claimed in self._denied:  # not proven yet, but an honest node is told at once
             self._refuse(channel, Failure.DENIED)
         else:
             channel.greet(frames)
             if channel.link is not None:
                 self._greeted(channel, channel.link)
 
-    def _met_itself(self, channel: Channel) -> None:
-        """End both ends of a dial that came back to this node."""
-        for other in list(self._channels.values()):
-            if other is not channel and other.link is None and other.hello == channel.hello:
-                self._refuse(other, Failure.ITSELF)
-        self._refuse(channel, Failure.ITSELF)
+    def _own_dial(self, channel: Channel) -> Channel | None:
+        """The other end of this connection, if this node dialled its own address."""
+        if channel.dialled or channel.claimed != self._identity.node_id:
+            return None
+        dials = (one for one in self._channels.values() if one.dialled and one.link is None)
+        return next((one for one in dials if one.hello == channel.hello), None)
 
     def _greeted(self, channel: Channel, link: Link) -> None:
         pair = self._pairs.get(link.peer)
@@ -307,14 +292,14 @@ class Links:
     def _ended(self, connection: Connection) -> None:
         """The connection is gone, or has had its time."""
         channel = self._channels.get(connection)
-        if channel is None:
-            return
-        if channel.link is not None:
+        if channel is not None and channel.link is not None:
             self._lost(channel, self._pairs[channel.link.peer])
-        elif isinstance(connection, Dial):
+        elif channel is not None and isinstance(connection, Dial):
             self._refuse(channel, connection.why_not)
         else:
-            self._close(channel)
+            self._channels.pop(connection, None)
+            if not connection.over:
+                self._reasons.count("did not come through the gate, or left before it greeted")
 
     def _lost(self, channel: Channel, pair: Pair) -> None:
         self._close(channel)

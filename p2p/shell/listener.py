@@ -35,7 +35,7 @@ from comind.p2p.shell.sockets import (
     bind,
     file_limit,
     gate_socket,
-    receive,
+    receive_some,
     received_by_kernel,
 )
 
@@ -82,7 +82,7 @@ class Listener:
     ) -> None:
         self._limits = limits
         self._reasons = reasons
-        self._most = max(limits.strangers, file_limit() - FILE_RESERVE) // 2
+        self._most = max(limits.strangers, (file_limit() - FILE_RESERVE) // 2)
         self._router = gate_socket(context, gate, listen.host)
         self._monitor = Monitor(self._router, _EVENTS)
         self._watched = watch
@@ -114,8 +114,8 @@ class Listener:
         arrived: list[Arrived] = []
         if self._router not in ready and not self._ended:
             return arrived, []
-        for _ in range(self._limits.messages_at_once):
-            frames = receive(self._router)
+        limits = self._limits
+        for frames in receive_some(self._router, limits.messages_at_once, limits.bytes_at_once):
             if frames is None:
                 self._busy_turns = 0
                 return arrived, self._take_ended()
@@ -212,8 +212,8 @@ class Listener:
     def _owner(self, routing_id: bytes, descriptor: int) -> Accepted | None:
         """Which connection a routing id belongs to that was not seen before."""
         newest = self._on.get(descriptor)
-        if newest is None:
-            return None  # it has ended, and nobody is on its descriptor yet
+        if newest is None or newest.over:
+            return None
         if len(routing_id) != 5 or routing_id[0] != 0:
             self._refuse(newest, "chose its own routing id")
             return None
@@ -231,7 +231,6 @@ class Listener:
         """Called when no frame of a connection that ended is left to read."""
         ended, self._ended = self._ended, []
         for connection in ended:
-            connection.over = True
             self._by_routing_id.pop(connection.routing_id, None)
         for routing_id in [one for one, connection in self._by_routing_id.items() if connection is None]:
             del self._by_routing_id[routing_id]

@@ -23,6 +23,7 @@ class Failure(StrEnum):
     DENIED = "the node there is denied"
     UNPROVEN = "the node there did not prove who it is"
     NO_ADDRESS = "it has no address that can be dialled"
+    NO_ROOM = "this node has too many connections of its own"
     ITSELF = "it is this node's own address"
 
 

@@ -31,6 +31,9 @@ RECEIVE_HIGH_WATER = 32
 FILE_RESERVE = 256
 """Descriptors that connections leave free: at its limit libzmq spins, and nothing else could be opened."""
 
+FILES_OF_A_DIAL = 4
+"""One for TCP, and one each for the socket and the two ends of its monitor."""
+
 _FILE_LIMIT = 65_536
 _MAX_SOCKETS = 16_384
 _HANDSHAKE_MS = 3_000
@@ -151,6 +154,18 @@ def receive(one: ZmqSocket) -> Frames | None:
         if len(frames) <= MAX_FRAMES + 1:  # a ROUTER puts the routing id before them
             frames.append(last)
     return frames
+
+
+def receive_some(one: ZmqSocket, messages: int, size: int) -> Iterator[Frames | None]:
+    """Read up to so many messages, or until they have so many bytes; the last is None if nothing was left."""
+    for _ in range(messages):
+        frames = receive(one)
+        yield frames
+        if frames is None:
+            return
+        size -= sum(map(len, frames))
+        if size <= 0:
+            return
 
 
 class Watch:
