@@ -59,6 +59,8 @@ class Discovery:
     def link_up(self, peer: NodeId, incarnation: Incarnation, dialled: bool) -> None:
         self.links[peer] = Link(incarnation, self.here.now_ms, changed_ms=self.here.now_ms)
         self.away.discard(peer)
+        if peer in self.leaves and self.leaves[peer].incarnation != incarnation:
+            del self.leaves[peer]
         if dialled:
             self.reach(peer)
 
@@ -197,8 +199,11 @@ class Discovery:
         self.here.note(f"{join.name} asks to join")
 
     def on_leave(self, leave: Leave) -> None:
+        """Remember a wish to leave of a member that is here to say so: an older one's is long settled."""
         node = NodeId(leave.node)
         if node not in self.here.chain.roster or node in self.leaves:
+            return
+        if leave.incarnation != self.incarnation_of(node):
             return
         if not self.here.verify(node, leave_statement(self.here.network, leave), leave.signature):
             return
@@ -207,16 +212,24 @@ class Discovery:
         self.here.note(f"{self.here.name(node)} asks to leave")
 
     def ripe_joins(self) -> tuple[Join, ...]:
-        """Return the wishes to join of nodes of which it is known whether they can be reached."""
+        """Return the wishes of joiners that are heard from, and known to be reachable or not."""
         return tuple(
             join
             for node, (join, since_ms) in sorted(self.joins.items())
+            if self.is_heard(node) and join.incarnation == self.incarnation_of(node)
             if self.somebody_reached(node)
             or join.no_lead
             or not join.addresses
             or node in self.unreachable
             or self.here.now_ms - since_ms >= JOIN_RIPENS_MS
         )
+
+    def incarnation_of(self, node: NodeId) -> int | None:
+        """Return the incarnation that is linked now, or one's own; None: there is no link."""
+        if node == self.here.me.node:
+            return self.here.me.incarnation
+        link = self.links.get(node)
+        return None if link is None else link.incarnation
 
     def somebody_reached(self, node: NodeId) -> bool:
         """Whether we, or somebody that is heard from, dialled it successfully at its advertised address."""

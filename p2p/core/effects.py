@@ -110,11 +110,13 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """What this peer owes the attempt cannot be used or will not come (a broken stream, NaN, a flip)."""
+    """What this peer owes the attempt will not come (a broken stream), or cannot be used (NaN, a flip)."""
 
     open: OpenHash
     peer: NodeId
     because: str
+    at_fault: bool = False
+    """It came and cannot be used: not asked for again in this round. Else another try may get it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from comind.p2p.core.discovery import Discovery
 from comind.p2p.core.door import Arrivals, Decision, DoorForAll, Open, Wait, why_no_average
-from comind.p2p.core.errors import PeerMisbehaved
 from comind.p2p.core.here import Here
 from comind.p2p.core.messages import Arrival, Header, Ready, SignedHeader
 from comind.p2p.core.words import NO_ROOT, NodeId
@@ -36,6 +35,8 @@ class Gathering:
     def add(self, ready: Ready) -> bool:
         """Keep a header; False if it says nothing new. A higher incarnation's supersedes a lower one's.
 
+        Of two headers of one incarnation the first stays: who signed both is not who brings the second.
+
         Raises:
             PeerMisbehaved: it is not a valid header for this height.
         """
@@ -43,8 +44,6 @@ class Gathering:
         node = NodeId(header.node)
         before = self.announced.get(node)
         if before is not None and before.header.incarnation >= header.incarnation:
-            if before.header.incarnation == header.incarnation and before.signed != ready.header:
-                raise PeerMisbehaved("two headers of one incarnation for one height")
             return False
         self.announced[node] = Announced(ready.header, header, self.here.now_ms, ready.layout)
         return True
@@ -99,9 +98,7 @@ class Gathering:
 
     def _is_current(self, node: NodeId) -> bool:
         """Whether the header is of the incarnation that is linked; an older one's chunks cannot come."""
-        link = self.people.links.get(node)
-        incarnation = self.here.me.incarnation if link is None else link.incarnation
-        return self.announced[node].header.incarnation == incarnation
+        return self.announced[node].header.incarnation == self.people.incarnation_of(node)
 
     def _is_refused(self, node: NodeId) -> bool:
         incarnation, _ = self.refused.get(node, (-1, ""))

@@ -78,16 +78,26 @@ def why_not_leading(round: Round) -> str:
     return "it fetches the base" if root != NO_ROOT and root not in round.here.held else ""
 
 
+def is_due(round: Round) -> bool:
+    """Whether, as far as this member sees, the chief could OPEN or propose now: its door waits no more."""
+    if round.phase != Phase.GATHERING:
+        return False
+    return isinstance(round.gathering.decide(), door.Open) or _changes_are_due(round)
+
+
 def _begin(round: Round, new_view: NewView) -> None:
     decision = round.gathering.decide()
     if isinstance(decision, door.Open):
         _open(round, decision.contributors, new_view)
-        return
-    if round.gathering.announced and round.gathering.why_no_average() is None:
-        return  # R15: a READY is held
-    changes = roster_changes(round.here, round.people, round.skipped())
-    if any(is_urgent(change) for change in changes):
+    elif _changes_are_due(round):
         _propose(round, pack(_roster_block(round)), new_view)
+
+
+def _changes_are_due(round: Round) -> bool:
+    """R15: roster changes alone may be proposed while no READY is held, or no average may open."""
+    if round.gathering.announced and round.gathering.why_no_average() is None:
+        return False
+    return any(is_urgent(change) for change in roster_changes(round.here, round.people, round.skipped()))
 
 
 def _open(round: Round, contributors: tuple[NodeId, ...], new_view: NewView) -> None:

@@ -43,7 +43,7 @@ from comind.p2p.core.effects import (
 )
 from comind.p2p.core.errors import PeerMisbehaved
 from comind.p2p.core.here import Here, Me
-from comind.p2p.core.leading import lead, on_averaged, why_not_leading
+from comind.p2p.core.leading import is_due, lead, on_averaged, why_not_leading
 from comind.p2p.core.messages import (
     Addressbook,
     AskBlocks,
@@ -168,7 +168,7 @@ class Member:
             case Progressed():
                 self.round.on_progress(event.open)
             case Lost():
-                self.round.on_lost(event.open, event.peer, event.because)
+                self.round.on_lost(event)
                 if self._last_opened is not None and self._last_opened.hash == event.open:
                     self._last_opened.receiving = False
             case FetchFailed():
@@ -247,7 +247,8 @@ class Member:
         self.here.names[peer] = greeting.name
         self.people.learn(peer, greeting.addresses)
         self.pledges.saw(peer, link.incarnation, greeting.promise)
-        self.pledges.told(greeting.seen_incarnation, greeting.seen_promise)
+        if peer in self.here.chain.roster:
+            self.pledges.told(greeting.seen_incarnation, greeting.seen_promise)
         if self.people.height_of(peer) > self.here.chain.height:
             self.catchup.ask(peer)
 
@@ -272,7 +273,7 @@ class Member:
     def _on_present(self, peer: NodeId, message: RoundMessage) -> None:
         match message:
             case Ready():
-                self.round.on_ready(message)  # R4
+                self.round.on_ready(peer, message)  # R4
             case Open():
                 self.round.on_open(peer, message)  # R6
             case Propose():
@@ -315,11 +316,12 @@ class Member:
         round.climb()
         ready = self.desk.announce(may_average=round.gathering.why_no_average() is None)
         if ready is not None:
-            round.on_ready(ready)
+            round.on_ready(self.here.me.node, ready)
         self._send_ready()
         if round.phase == Phase.IDLE and self._changes_wait():
             round.work()  # R11
         lead(round)
+        round.note_due(is_due(round))
         round.vote()
         committed = round.certificate()
         if committed is not None:

@@ -1,7 +1,7 @@
 """How long does a voter wait for this view? (R11)
 
-Until OPEN the chief's heartbeat feeds patience; after it only progress of the attempt does, within a total
-bound. Pure: reads a round, decides nothing else.
+Until OPEN the chief's heartbeat feeds patience as long as its door may wait; after it only progress of the
+attempt does, within a total bound. Pure: reads a round, decides nothing else.
 """
 
 from comind.p2p.core.phases import Phase
@@ -35,6 +35,9 @@ def ends_at_ms(round: Round) -> tuple[int, str] | None:
         gave_up = beat.abstains or f"it went to view {beat.view}"
         return since_ms + settings.heartbeat_ms, f"its chief {name} gave up: {gave_up}"
     if round.phase == Phase.GATHERING:
+        if round.due_ms is not None:
+            since_ms = max(round.fed_ms, round.due_ms)
+            return since_ms + patience, f"{name} could open, and did not for {patience} ms"
         fed_ms = max(round.fed_ms, link.heard_ms if beat is not None else 0)
         return fed_ms + patience, f"its chief {name} was not heard for {patience} ms"
     return _bounded(round, round.fed_ms + patience), f"no progress for {patience} ms under {name}"

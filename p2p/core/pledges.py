@@ -20,6 +20,7 @@ class Pledges:
     def __init__(self, here: Here, record: Promised | None) -> None:
         self._here = here
         self._record = record or Promised(height=0, view=0, count=0)
+        self._started_with = self._record.count
         self.restored = False
         """Whether others saw promises that this disk does not hold: it came back from a backup (R14)."""
         self.seen: dict[NodeId, tuple[int, int]] = {
@@ -37,14 +38,20 @@ class Pledges:
         return Promised(height=height, view=0, count=self._record.count)
 
     def saw(self, node: NodeId, incarnation: Incarnation, promise: int) -> None:
-        """Remember the highest pair that was seen of a member; on disk with the next promise (R14)."""
+        """Remember the highest incarnation and count that were seen of a member (R14)."""
         if node == self._here.me.node or node not in self._here.chain.roster:
             return
-        self.seen[node] = max(self.seen.get(node, (0, 0)), (incarnation, promise))
+        before = self.seen.get(node, (0, 0))
+        self.seen[node] = max(before[0], incarnation), max(before[1], promise)
 
     def told(self, incarnation: int, promise: int) -> None:
-        """Hear the highest pair that a peer saw of this node (R14)."""
-        if incarnation > self._here.me.incarnation or promise > self.count:
+        """Hear the highest pair that a member saw of this node (R14).
+
+        Counts only grow, also over starts: what was seen before this start must be on the disk that it found.
+        """
+        mine = self._here.me.incarnation
+        before_this_start = incarnation < mine and promise > self._started_with
+        if incarnation > mine or promise > self.count or before_this_start:
             self.restored = True
 
     def is_stale(self, node: NodeId, incarnation: int) -> bool:

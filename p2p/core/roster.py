@@ -6,7 +6,16 @@ Knows nothing of blocks' bytes, of links, or of whose turn it is.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from comind.p2p.core.messages import Admit, CanLead, Change, GiveVote, Move, Remove, TakeVote
+from comind.p2p.core.messages import (
+    MAX_MEMBERS,
+    Admit,
+    CanLead,
+    Change,
+    GiveVote,
+    Move,
+    Remove,
+    TakeVote,
+)
 from comind.p2p.core.words import Height, NodeId, Settings
 
 PRESENT_BLOCKS_FOR_A_VOTE = 3
@@ -119,6 +128,8 @@ class Roster:
         """Say why this change cannot be made to this roster (R2); None if it can."""
         entry = self.get(NodeId(change.node))
         if isinstance(change, Admit):
+            if len(self.entries) >= MAX_MEMBERS:
+                return f"the roster is full: {MAX_MEMBERS} members"
             return "it is on the roster already" if entry else None
         if entry is None:
             return "it is not on the roster"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from comind.p2p.core.ballots import Ballots
 from comind.p2p.core.desk import Desk
 from comind.p2p.core.discovery import Discovery
-from comind.p2p.core.effects import Average, Contribute, Forget, OpenHash, Part, Receive
+from comind.p2p.core.effects import Average, Contribute, Forget, Lost, OpenHash, Part, Receive
 from comind.p2p.core.errors import PeerMisbehaved
 from comind.p2p.core.gathering import Gathering
 from comind.p2p.core.here import Here
@@ -18,6 +18,7 @@ from comind.p2p.core.messages import (
     Block,
     Certificate,
     Committed,
+    Header,
     Lock,
     Open,
     Propose,
@@ -80,6 +81,8 @@ class Round:
     began_ms: int = 0
     fed_ms: int = 0
     """When patience was fed last."""
+    due_ms: int | None = None
+    """Since when, as far as this member sees, the chief could OPEN or propose and has not."""
     wanted: tuple[Root, int] | None = None
     """The bytes of a lock that this member, as the chief, must propose again but does not hold (R13)."""
     stale_word: bool = False
@@ -121,7 +124,10 @@ class Round:
 
     # -- what the members say -------------------------------------------------------------------------------
 
-    def on_ready(self, ready: Ready) -> None:
+    def on_ready(self, peer: NodeId, ready: Ready) -> None:
+        """R4: keep the announcement of the peer's own contribution."""
+        if read(Header, ready.header.header).node != peer:
+            raise PeerMisbehaved("a header of somebody else")
         if self.gathering.add(ready):
             self.work()
 
@@ -191,14 +197,16 @@ class Round:
         if self.opened is not None and self.opened.hash == name:
             self.feed()
 
-    def on_lost(self, name: OpenHash, peer: NodeId, because: str) -> None:
+    def on_lost(self, lost: Lost) -> None:
         """A contribution will not come: it costs the chief its view. An average: it is fetched later."""
-        if self.opened is None or self.opened.hash != name:
+        if self.opened is None or self.opened.hash != lost.open:
             return
         self.opened.receiving = False
         if self.opened.open.node == self.here.me.node and self.proposed is None:
-            self.gathering.refuse(peer, because)
-            self.cannot_lead = f"lost the contribution of {self.here.name(peer)}: {because}"[:400]
+            if lost.at_fault:
+                self.gathering.refuse(lost.peer, lost.because)
+            name = self.here.name(lost.peer)
+            self.cannot_lead = f"lost the contribution of {name}: {lost.because}"[:400]
             self.here.note(self.cannot_lead)
             if self.here.is_voter:
                 self.give_up(self.cannot_lead)
@@ -211,6 +219,13 @@ class Round:
             self._sign(Sign.WORK)
             self.began_ms = self.here.now_ms
             self.feed()
+
+    def note_due(self, due: bool) -> None:
+        """Take note of whether the door may still wait (R11)."""
+        if not due:
+            self.due_ms = None
+        elif self.due_ms is None:
+            self.due_ms = self.here.now_ms
 
     def feed(self) -> None:
         self.fed_ms = self.here.now_ms
@@ -353,7 +368,8 @@ class Round:
 
     def _leave_view(self, view: View) -> None:
         self.forget()
-        self.view, self.opened, self.proposed, self.wanted, self.cannot_lead = view, None, None, None, ""
+        self.view, self.opened, self.proposed = view, None, None
+        self.wanted, self.due_ms, self.cannot_lead = None, None, ""
 
     def forget(self) -> None:
         if self.opened is not None:

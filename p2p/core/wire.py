@@ -20,6 +20,12 @@ MAX_MESSAGE_BYTES = 4 << 20
 _T = TypeVar("_T", Header, Block, Open, Propose, Certificate)
 
 
+class _Anything(msgspec.Struct, frozen=True):
+    """So that the union is compiled once, and not for every message."""
+
+    message: Message
+
+
 def encode(message: Message) -> bytes:
     """Return the bytes of a message. What is too long for its receivers is our own mistake."""
     wire = pack(message)
@@ -33,8 +39,8 @@ def decode(wire: bytes | memoryview) -> Message:
     Raises:
         PeerMisbehaved: too long, not MessagePack, unknown kind, missing or ill-typed field.
     """
-    message: Message = _convert(_unpack(wire, MAX_MESSAGE_BYTES), Message)
-    return message
+    anything: _Anything = _convert({"message": _unpack(wire, MAX_MESSAGE_BYTES)}, _Anything)
+    return anything.message
 
 
 def read(kind: type[_T], wire: bytes) -> _T:

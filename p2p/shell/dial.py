@@ -63,7 +63,11 @@ class Dial:
         self._end_seen = False
         self._read_bytes = 0
         watch.add(self._socket, self._monitor.socket)
-        self._socket.connect(address)
+        try:
+            self._socket.connect(address)
+        except zmq.ZMQError:  # it looked like an address, but libzmq does not take it for one
+            self._failure = Failure.NO_ADDRESS
+            self._end_seen = True
 
     def send(self, frames: Sequence[Buffer]) -> bool:
         if self.over:

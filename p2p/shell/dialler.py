@@ -56,13 +56,15 @@ class Dialler:
                 wanted.reached(peer, dial.address)
 
     def want_seed(self, address: str) -> None:
+        assert is_dialable(address), address
         self._seeds.setdefault(address, Wanted(None, (address,)))
 
-    def unwant(self, peer: NodeId) -> None:
-        self._forget(self._peers.pop(peer, None))
+    def unwant(self, peer: NodeId) -> list[Dial]:
+        """Try no more; what is being tried is to be closed."""
+        return self._tries_of(self._peers.pop(peer, None))
 
-    def unwant_seed(self, address: str) -> None:
-        self._forget(self._seeds.pop(address, None))
+    def unwant_seed(self, address: str) -> list[Dial]:
+        return self._tries_of(self._seeds.pop(address, None))
 
     # -- in time --------------------------------------------------------------------------------------------
 
@@ -152,9 +154,8 @@ class Dialler:
     def _wanted(self) -> list[Wanted]:
         return [*self._peers.values(), *self._seeds.values()]
 
-    def _forget(self, wanted: Wanted | None) -> None:
-        for dial in [one for one in self._dials if one.wanted is wanted and one.peer is None]:
-            self.close(dial)
+    def _tries_of(self, wanted: Wanted | None) -> list[Dial]:
+        return [one for one in self._dials if one.wanted is wanted and one.peer is None]
 
 
 def _jitter() -> float:

@@ -26,10 +26,11 @@ from comind.p2p.shell.connection import Arrived, Connection
 from comind.p2p.shell.dial import Dial
 from comind.p2p.shell.dialler import Dialler
 from comind.p2p.shell.limits import Limits
-from comind.p2p.shell.listener import Accepted, Listener
+from comind.p2p.shell.listener import Listener
 from comind.p2p.shell.news import News, Reached
 from comind.p2p.shell.pair import Pair
 from comind.p2p.shell.reasons import Failure, Reasons
+from comind.p2p.shell.roll import Accepted
 from comind.p2p.shell.sockets import Frames, Watch, ZmqContext
 from comind.p2p.shell.speaker import BulkSpeaker
 
@@ -90,11 +91,12 @@ class Links(BulkSpeaker):
     # -- whom to be linked with -----------------------------------------------------------------------------
 
     def dial_seed(self, address: str) -> None:
-        """Keep a link to whoever answers at this tcp://host:port, trying again until `undial_seed`."""
+        """Keep a link to whoever answers at this `tcp://host:port`, trying again until `undial_seed`."""
         self._dialler.want_seed(address)
 
     def undial_seed(self, address: str) -> None:
-        self._dialler.unwant_seed(address)
+        for dial in self._dialler.unwant_seed(address):
+            self._close(self._channels[dial])
 
     def dial(self, peer: NodeId, addresses: tuple[str, ...]) -> None:
         """Keep a link to this node, and show that it can be reached at one of its addresses (`Reached`)."""
@@ -103,7 +105,8 @@ class Links(BulkSpeaker):
 
     def undial(self, peer: NodeId) -> None:
         """Try no more; a link that is there stays until it breaks."""
-        self._dialler.unwant(peer)
+        for dial in self._dialler.unwant(peer):
+            self._close(self._channels[dial])
 
     def drop(self, peer: NodeId, because: str) -> None:
         """Close the link with this peer and count why; told as its LinkDown. It may be dialled again."""

@@ -1,20 +1,11 @@
-"""Who connected to this node, and which of its messages came over which connection?
+"""Who connects to this node, and how is one of them cut without touching the others?
 
-A ROUTER tells its connections apart by routing id and cannot end one; its monitor tells by descriptor when
-one came or ended; each frame names both. This file brings the two together, so that a connection's end is
-noticed at once, and so that one can be cut without touching the others. Knows nothing of nodes or greetings.
-
-Descriptors are used again, so order is all. For one connection libzmq's IO thread says *accepted*, then
-delivers its frames, then says *disconnected*, and only then closes the descriptor. Hence two rules:
-
-- ends are told only when every frame that had arrived before is read;
-- whoever's frame comes from a descriptor is the newest that was accepted on it, once the monitor is read.
+A ROUTER whose gate only holders of the network key pass, with its monitor. Knows nothing of greetings.
 """
 
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import zmq
 
@@ -25,6 +16,7 @@ from comind.p2p.shell.bulk import Buffer
 from comind.p2p.shell.connection import FRAME_OVERHEAD_BYTES, Arrived
 from comind.p2p.shell.limits import Limits
 from comind.p2p.shell.reasons import Reasons
+from comind.p2p.shell.roll import Accepted, Roll
 from comind.p2p.shell.sockets import (
     FILE_RESERVE,
     Frames,
@@ -33,6 +25,7 @@ from comind.p2p.shell.sockets import (
     ZmqContext,
     ZmqSocket,
     bind,
+    borrowed,
     file_limit,
     gate_socket,
     receive_some,
@@ -43,25 +36,6 @@ _EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
 
 _MOST_BUSY_TURNS = 8
 """A peer that never stops talking must not keep the end of another's connection secret."""
-
-
-@dataclass(slots=True, eq=False)
-class Accepted:
-    """One connection that somebody made to this node."""
-
-    listener: "Listener" = field(repr=False)
-    descriptor: int
-    since_ms: int
-    routing_id: bytes = b""
-    greeted: bool = False
-    over: bool = False
-    read_bytes: int = 0
-
-    def send(self, frames: Sequence[Buffer]) -> bool:
-        return self.listener.send(self, frames)
-
-    def cut(self, linger_ms: int = 0) -> None:
-        self.listener.cut(self)
 
 
 class Listener:
@@ -82,18 +56,16 @@ class Listener:
     ) -> None:
         self._limits = limits
         self._reasons = reasons
+        self._watch = watch
         self._most = max(limits.strangers, (file_limit() - FILE_RESERVE) // 2)
-        self._router = gate_socket(context, gate, listen.host)
-        self._monitor = Monitor(self._router, _EVENTS)
-        self._watched = watch
-        self._on: dict[int, Accepted] = {}
-        self._by_routing_id: dict[bytes, Accepted | None] = {}
-        self._ended: list[Accepted] = []
+        self._roll = Roll()
         self._now_ms = 0
         self._sweep_at_ms = 0
         self._busy_turns = 0
+        self._router = gate_socket(context, gate, listen.host)
+        self._monitor = Monitor(self._router, _EVENTS)
         try:
-            self.listening = self._bind(listen)
+            self.listening = _bind(self._router, listen)
         except BaseException:
             self._close_sockets(0)
             raise
@@ -101,9 +73,9 @@ class Listener:
 
     @property
     def wake_at_ms(self) -> int | None:
-        if self._ended:
+        if self._roll.has_ended:
             return self._now_ms  # the monitor has been read, and wakes nobody any more
-        return self._sweep_at_ms if self._on else None
+        return self._sweep_at_ms if self._roll.connections else None
 
     def read(self, now_ms: int, ready: set[ZmqSocket]) -> tuple[list[Arrived], list[Accepted]]:
         """Read what has come, and which connections have ended after all that they brought was read."""
@@ -112,19 +84,19 @@ class Listener:
             self._read_monitor()
             self._make_room()
         arrived: list[Arrived] = []
-        if self._router not in ready and not self._ended:
+        if self._router not in ready and not self._roll.has_ended:
             return arrived, []
         limits = self._limits
         for frames in receive_some(self._router, limits.messages_at_once, limits.bytes_at_once):
             if frames is None:
                 self._busy_turns = 0
-                return arrived, self._take_ended()
+                return arrived, self._roll.take_ended()
             connection = self._sender(frames)
             if connection is not None and not connection.over:
                 arrived.append(Arrived(connection, frames[1:]))
         self._busy_turns += 1
         if self._busy_turns >= _MOST_BUSY_TURNS:  # reading is fair, so those that ended have had their turns
-            return arrived, self._take_ended()
+            return arrived, self._roll.take_ended()
         return arrived, []
 
     def sweep(self, now_ms: int) -> None:
@@ -132,7 +104,7 @@ class Listener:
         if now_ms < self._sweep_at_ms:
             return
         self._sweep_at_ms = now_ms + self._limits.sweep_ms
-        for connection in list(self._on.values()):
+        for connection in self._roll.connections:
             if connection.over:
                 self.cut(connection)  # there was no descriptor to do it with
             elif not connection.greeted and now_ms - connection.since_ms >= self._limits.greeting_ms:
@@ -158,83 +130,52 @@ class Listener:
         """
         connection.over = True
         try:
-            with socket.socket(
-                socket.AF_INET, socket.SOCK_STREAM, fileno=os.dup(connection.descriptor)
-            ) as copy:
-                self._read_monitor()
-                if self._on.get(connection.descriptor) is connection:
-                    copy.shutdown(socket.SHUT_RDWR)
+            copy = os.dup(connection.descriptor)
         except OSError:
             return  # it has ended by itself; or no descriptor is free, and the next sweep cuts it
+        self._read_monitor()
+        if self._roll.is_on(connection):
+            with borrowed(copy) as shared:
+                _shut_down(shared)
+        os.close(copy)
 
     def close(self, linger_ms: int) -> None:
-        self._watched.discard(self._router, self._monitor.socket)
+        self._watch.discard(self._router, self._monitor.socket)
         self._close_sockets(linger_ms)
 
     def _close_sockets(self, linger_ms: int) -> None:
         self._monitor.close()
         self._router.close(linger_ms)
 
-    # -- what the two sockets say -------------------------------------------------------------------------
-
     def _read_monitor(self) -> None:
         for happened in self._monitor.read():
             if happened.event == zmq.EVENT_ACCEPTED:
-                self._on[happened.value] = Accepted(self, happened.value, self._now_ms)
+                self._roll.accepted(Accepted(self, happened.value, self._now_ms))
             else:
-                gone = self._on.pop(happened.value, None)
-                if gone is not None:
-                    self._ended.append(gone)
+                self._roll.disconnected(happened.value)
+
+    def _sender(self, frames: Frames) -> Accepted | None:
+        """Whose message this is; None if it is not to be listened to."""
+        routing_id = frames[0].bytes
+        if not self._roll.knows(routing_id):
+            self._read_monitor()
+        connection = self._roll.sender(routing_id, int(frames[1].get(zmq.SRCFD)))
+        if connection is None or connection.over:
+            return None
+        if connection.chose_its_routing_id:
+            self._refuse(connection, "chose its own routing id")
+            return None
+        connection.read_bytes += sum(len(frame) + FRAME_OVERHEAD_BYTES for frame in frames[1:])
+        return connection
 
     def _make_room(self) -> None:
         """Cut the oldest that have not greeted, and the newest where there are too many even so."""
-        strangers = [one for one in self._on.values() if not one.greeted and not one.over]
+        strangers = [one for one in self._roll.connections if not one.greeted and not one.over]
         for connection in strangers[: max(0, len(strangers) - self._limits.strangers)]:
             self._refuse(connection, "too many strangers at once")
-        for connection in list(self._on.values())[self._most :]:
+        for connection in self._roll.connections[self._most :]:
             if not connection.over:
                 self._refuse(connection, "too many connections at once")
-
-    def _sender(self, frames: Frames) -> Accepted | None:
-        """Whose message this is; None if that connection is gone, or not to be listened to."""
-        routing_id = frames[0].bytes
-        if routing_id in self._by_routing_id:
-            connection = self._by_routing_id[routing_id]
-        else:
-            self._read_monitor()
-            connection = self._by_routing_id[routing_id] = self._owner(
-                routing_id, int(frames[1].get(zmq.SRCFD))
-            )
-        if connection is not None:
-            connection.read_bytes += sum(len(frame) + FRAME_OVERHEAD_BYTES for frame in frames[1:])
-        return connection
-
-    def _owner(self, routing_id: bytes, descriptor: int) -> Accepted | None:
-        """Which connection a routing id belongs to that was not seen before."""
-        newest = self._on.get(descriptor)
-        if newest is None or newest.over:
-            return None
-        if len(routing_id) != 5 or routing_id[0] != 0:
-            self._refuse(newest, "chose its own routing id")
-            return None
-        if newest.routing_id:
-            # One of the two is gone. libzmq counts routing ids up.
-            if (int.from_bytes(routing_id) - int.from_bytes(newest.routing_id)) % 2**32 >= 2**31:
-                return None
-            newest.over = True
-            self._ended.append(newest)
-            newest = self._on[descriptor] = Accepted(self, descriptor, newest.since_ms)
-        newest.routing_id = routing_id
-        return newest
-
-    def _take_ended(self) -> list[Accepted]:
-        """Called when no frame of a connection that ended is left to read."""
-        ended, self._ended = self._ended, []
-        for connection in ended:
-            self._by_routing_id.pop(connection.routing_id, None)
-        for routing_id in [one for one, connection in self._by_routing_id.items() if connection is None]:
-            del self._by_routing_id[routing_id]
-        return ended
 
     def _refuse(self, connection: Accepted, because: str) -> None:
         self._reasons.count(because)
@@ -244,16 +185,17 @@ class Listener:
         received = received_by_kernel(connection.descriptor)
         return received is not None and received - connection.read_bytes > self._limits.unread_bytes
 
-    def _bind(self, listen: Listen) -> str:
-        try:
-            bound = bind(self._router, listen.endpoints)
-        except zmq.ZMQError as why:
-            raise ConfigError(
-                f"cannot listen on {listen.endpoints[0]} ({why.strerror}): name another address with --listen"
-            ) from None
-        if bound is None:
-            raise ConfigError(_in_use(listen))
-        return bound
+
+def _bind(router: ZmqSocket, listen: Listen) -> str:
+    try:
+        bound = bind(router, listen.endpoints)
+    except zmq.ZMQError as why:
+        raise ConfigError(
+            f"cannot listen on {listen.endpoints[0]} ({why.strerror}): name another address with --listen"
+        ) from None
+    if bound is None:
+        raise ConfigError(_in_use(listen))
+    return bound
 
 
 def _in_use(listen: Listen) -> str:
@@ -262,3 +204,10 @@ def _in_use(listen: Listen) -> str:
     port = listen.ports[0]
     mend = f"tcp://{listen.host}:{port + PORT_STEP}"
     return f"port {port} is in use: stop what listens there, or name another as in --listen {mend}"
+
+
+def _shut_down(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return  # the other side was quicker

@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import zmq
@@ -238,18 +239,30 @@ class Monitor:
         self.socket.close()
 
 
+@contextmanager
+def borrowed(descriptor: int) -> Iterator[socket.socket]:
+    """A socket of Python's around a descriptor that stays libzmq's, who alone closes it.
+
+    Raises:
+        OSError: it is no open socket.
+    """
+    lent = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=descriptor)
+    try:
+        yield lent
+    finally:
+        lent.detach()
+
+
 def received_by_kernel(descriptor: int) -> int | None:
-    """Return how many bytes a TCP connection received so far; None where the system does not tell.
+    """Return how many bytes a TCP connection received so far; None if it has ended, or off Linux.
 
     libzmq bounds frames and messages, but not the frames of a message that never ends: they show only here.
     """
     if not sys.platform.startswith("linux"):
         return None
-    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=descriptor)
     try:
-        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        with borrowed(descriptor) as connection:
+            info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
     except OSError:
-        return None  # it has just ended
-    finally:
-        connection.detach()  # the descriptor is libzmq's, and so is closing it
+        return None
     return int.from_bytes(info[-8:], sys.byteorder) if len(info) == _TCP_INFO_BYTES else None

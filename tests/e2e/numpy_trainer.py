@@ -1,6 +1,6 @@
-"""A trainer that trains for ever: every call is one step on three examples, until the network ends or it is told.
+"""A trainer that takes one step on three examples a round, until the network ends or it is told.
 
-Run as `python -m tests.e2e.numpy_trainer HOME`.
+Run as `python -m tests.e2e.numpy_trainer HOME [SECONDS]`: so long takes a step.
 """
 
 import signal
@@ -16,21 +16,21 @@ EXAMPLES = 3
 STEP_S = 0.02
 
 
-def main(home: str) -> None:
+def main(home: str, step_s: float = STEP_S) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     chance = np.random.default_rng()
     peer = comind.join(home=home)
     weights = peer.start({"weights": np.zeros(VALUES, np.float32)})
     while True:
-        time.sleep(STEP_S)
+        time.sleep(step_s)
         weights["weights"] = weights["weights"] + chance.standard_normal(VALUES).astype(np.float32)
         result = peer.average(weights, weight=EXAMPLES)
         weights = dict(result.arrays)
-        print(result.round, result.counted, result.because, flush=True)
+        sys.stdout.write(f"{result.round} {result.counted} {result.because}\n")
         if result.finished:
             peer.finish()
             return
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], *map(float, sys.argv[2:]))

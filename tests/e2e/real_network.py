@@ -5,9 +5,10 @@ Waits for events with a generous ceiling, never for a time. Knows nothing of wha
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Self
 
 from comind.crypto.invite import Invite
 from comind.node.attach import Status
@@ -32,6 +33,9 @@ class Node:
         self.name = name
         self.home = Home(folder / name)
         self.address = f"tcp://127.0.0.1:{port}"
+        """What it listens on."""
+        self.advertised = self.address
+        """What it tells others, and what they join by."""
         self.daemon: Child | None = None
         self.trainer: Child | None = None
 
@@ -51,15 +55,22 @@ class RealNetwork:
         members: int,
         settings: Settings | None = None,
         daemon_module: str = "comind.node.daemon",
+        *,
+        name: str = "test",
+        names: Sequence[str] = CITIES,
+        behind: Callable[[str], str] | None = None,
     ) -> None:
+        """`behind` tells, for the address at which a node listens, the one that it advertises."""
         ports = free_pairs(members, hash(str(folder)) % 5_000)
-        self.nodes = [Node(CITIES[number], folder, port) for number, port in enumerate(ports)]
+        self.nodes = [Node(names[number], folder, port) for number, port in enumerate(ports)]
+        for node in self.nodes:
+            node.advertised = behind(node.address) if behind else node.address
         self.daemon_module = daemon_module
         first = self.nodes[0]
         prepare(first.home)
-        self.invite = found(first.home, "test", first.name, settings or Settings(), (first.address,))
+        self.invite = found(first.home, name, first.name, settings or Settings(), (first.advertised,))
 
-    def __enter__(self) -> "RealNetwork":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -67,28 +78,31 @@ class RealNetwork:
 
     # -- processes ------------------------------------------------------------------------------------------
 
-    def start(self, node: Node, through: Node | None = None, advertise: str | None = None) -> None:
+    def start(self, node: Node, through: Node | None = None) -> None:
         """Start a node's daemon; its first start takes the address of the member that it joins through."""
         prepare(node.home)
         if node is not self.nodes[0]:
             remember_invite(node.home, Invite(self.invite.network, self.invite.key, ()))
         arguments = ["--home", str(node.home.path), "--name", node.name, "--listen", node.address]
-        arguments += ["--advertise", advertise or node.address]
-        arguments += ["--seed", through.address] if through else []
+        arguments += ["--advertise", node.advertised]
+        arguments += ["--seed", through.advertised] if through else []
         node.daemon = Child(self.daemon_module, arguments, node.home.log_file)
 
-    def train(self, node: Node) -> None:
-        node.trainer = Child(
-            "tests.e2e.numpy_trainer", [str(node.home.path)], node.home.path / "trainer.log"
-        )
+    def train(self, node: Node, *arguments: str, module: str = "tests.e2e.numpy_trainer") -> None:
+        node.trainer = Child(module, [str(node.home.path), *arguments], node.home.path / "trainer.log")
 
     def start_all(self) -> None:
+        self.start_daemons()
+        for node in self.nodes:
+            self.train(node)
+
+    def start_daemons(self) -> None:
+        """Start all daemons, and wait until each answers."""
         self.start(self.nodes[0])
         for node in self.nodes[1:]:
             self.start(node, through=self.nodes[0])
         for node in self.nodes:
             self.wait(lambda node=node: node.status() is not None, f"{node.name} answers")  # type: ignore[misc]
-            self.train(node)
 
     # -- looking --------------------------------------------------------------------------------------------
 
@@ -140,9 +154,7 @@ class RealNetwork:
         words = []
         for node in self.nodes:
             words.append(f"-- {node.name}: {_tell(node.status())}")
-            for child in (node.daemon, node.trainer):
-                if child is not None:
-                    words.append(f"   {child.last_words()}")
+            words += [f"   {child.last_words()}" for child in (node.daemon, node.trainer) if child]
         return "\n".join(words)
 
 

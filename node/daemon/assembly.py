@@ -1,0 +1,154 @@
+"""Of what does a daemon consist, and in which order is it put together?
+
+What can fail by the user's hand comes first, and says so in one line; the attach socket comes last, since who
+reaches it takes the daemon for ready. Knows nothing of what the parts do together: that is `loop`.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import msgpack
+
+from comind.crypto.identity import Identity, verify
+from comind.crypto.invite import Invite
+from comind.node.daemon.disk import Disk
+from comind.node.daemon.founding import identity_of
+from comind.node.daemon.options import Options, host_name
+from comind.node.daemon.plane import Plane
+from comind.node.daemon.snapshots import Snapshots
+from comind.node.daemon.store import Store
+from comind.node.daemon.trainers import Trainers
+from comind.node.daemon.transfers import Transfers
+from comind.node.daemon.wakeup import now_ms
+from comind.node.home import (
+    Home,
+    find_home,
+    lock,
+    prepare,
+    recall_invite,
+    remember_invite,
+    resolve_invite,
+)
+from comind.p2p.core.effects import Memory
+from comind.p2p.core.here import Me
+from comind.p2p.core.messages import Committed
+from comind.p2p.core.words import Incarnation, NetworkId, NodeId
+from comind.p2p.shell.addresses import advertise
+from comind.p2p.shell.links import Links
+from comind.p2p.shell.sockets import open_context
+
+MAX_SEEDS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A daemon's parts, ready to run."""
+
+    home: Home
+    network: NetworkId
+    me: Me
+    identity: Identity
+    memory: Memory
+    store: Store
+    snapshots: Snapshots
+    disk: Disk
+    plane: Plane
+    links: Links
+    trainers: Trainers
+    seeds: tuple[str, ...]
+    """Whom to dial while there is no link at all."""
+    leaves_with_trainer: bool
+
+
+@contextmanager
+def assembled(
+    options: Options,
+    log: Callable[[str], None],
+    above: Incarnation | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Iterator[Parts]:
+    """Put a daemon together, and take it apart afterwards. Its incarnation is `above` one that others saw.
+
+    Raises:
+        ConfigError: something that was given, or the home, cannot be used; the line says how to mend it.
+    """
+    home = find_home(options.home, environ)
+    prepare(home)
+    with ExitStack() as stack:
+        stack.enter_context(lock(home))
+        invite = _invite(home, options, environ)
+        identity = identity_of(home)
+        network = NetworkId(invite.network)
+        store = Store(home.store_file, network)
+        snapshots = Snapshots(home.snapshots)
+        for line in snapshots.check():
+            log(line)
+        memory = store.load(snapshots.held())
+        incarnation = store.next_incarnation(above)
+        known = store.addresses() if not memory.chain else {}
+        disk = Disk(store, snapshots)
+        stack.callback(disk.close)
+        links = _links(stack, options, invite, identity, incarnation)
+        addresses = _advertised(options, links, log)
+        name = options.name or _name_in(memory.chain, identity.node_id) or host_name()
+        plane = Plane(Transfers(network, identity, verify, snapshots, now_ms))
+        stack.callback(plane.close)
+        trainers = Trainers(home.socket_path)
+        stack.callback(trainers.close)
+        seeds = [*options.seeds, *invite.seeds, *(one for several in known.values() for one in several)]
+        yield Parts(
+            home=home,
+            network=network,
+            me=Me(identity.node_id, name, addresses, incarnation, options.no_lead),
+            identity=identity,
+            memory=memory,
+            store=store,
+            snapshots=snapshots,
+            disk=disk,
+            plane=plane,
+            links=links,
+            trainers=trainers,
+            seeds=tuple(dict.fromkeys(seed for seed in seeds if seed not in addresses))[:MAX_SEEDS],
+            leaves_with_trainer=options.leave_with_trainer,
+        )
+
+
+def _invite(home: Home, options: Options, environ: Mapping[str, str]) -> Invite:
+    invite = resolve_invite(home, options.invite_file, environ)
+    if invite != recall_invite(home):
+        remember_invite(home, invite)
+    return invite
+
+
+def _links(
+    stack: ExitStack, options: Options, invite: Invite, identity: Identity, incarnation: Incarnation
+) -> Links:
+    context = open_context()
+    stack.callback(context.term)
+    network = NetworkId(invite.network)
+    try:
+        links = Links(identity, network, invite.key, incarnation, context, options.listen)
+    except BaseException:
+        context.destroy(linger=0)
+        raise
+    stack.callback(links.close)
+    return links
+
+
+def _advertised(options: Options, links: Links, log: Callable[[str], None]) -> tuple[str, ...]:
+    if options.advertise:
+        return options.advertise
+    found = advertise(links.listening)
+    log(f"advertises {' '.join(found.addresses)}: {found.because}")
+    return found.addresses
+
+
+def _name_in(chain: tuple[Committed, ...], node: NodeId) -> str | None:
+    """Return what the chain calls this node: blocks of one's own disk, so only looked into."""
+    for committed in reversed(chain):
+        for change in msgpack.unpackb(committed.block)["changes"]:
+            if change.get("node") == node and "name" in change:
+                return str(change["name"])
+    return None
