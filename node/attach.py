@@ -116,6 +116,12 @@ class Started(_Word, frozen=True, tag="started"):
     """`start_at` members are training: begin."""
 
 
+class Announced(_Word, frozen=True, tag="announced"):
+    """A round holds your offer up to this step, whatever you offer later; `News` will tell of it."""
+
+    last_step: int
+
+
 class Released(_Word, frozen=True, tag="released"):
     """Do not wait for a round; train on. Your offer stays, and `News` comes when there is any."""
 
@@ -228,7 +234,7 @@ class Done(_Word, frozen=True, tag="done"):
 
 
 ToDaemon = Attach | Offered | Finished | Ask
-FromDaemon = Welcome | News | Started | Released | Waiting | Refused | StatusOf | Said | Done
+FromDaemon = Welcome | News | Started | Announced | Released | Waiting | Refused | StatusOf | Said | Done
 Word = ToDaemon | FromDaemon
 
 

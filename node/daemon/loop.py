@@ -25,6 +25,7 @@ from comind.node.daemon.wakeup import Wakeup, now_ms
 from comind.p2p.core.effects import (
     Action,
     Adopt,
+    Announced,
     Average,
     Begin,
     Commit,
@@ -283,10 +284,12 @@ class Loop:
                 self._drop(Misbehaved(peer, because))
             case Keep(roots=roots):
                 parts.disk.keep(roots)
-            case Adopt() | Begin() | Release() | Wait():
+            case Adopt() | Announced() | Begin() | Release() | Wait():
                 self._take_note_of_blocks()  # so that a trainer whose model differs hears that, and no more
                 if isinstance(action, Adopt):
                     parts.plane.do(Adopted(action.root))
+                elif isinstance(action, Announced):
+                    parts.plane.do(action)
                 told = parts.trainers.tell(action, parts.snapshots.descriptor)
                 self._events += self._take_happenings(told)
             case Note(what=what):

@@ -1,6 +1,7 @@
 """Which of the trainer's snapshots are here, and may they be averaged?
 
-The newest is kept, and older ones for as long as a transfer reads them. Knows nothing of transfers.
+The newest is kept, the one that a round holds, and older ones for as long as a transfer reads them. Knows
+nothing of transfers.
 """
 
 from collections.abc import Callable
@@ -23,6 +24,7 @@ class Offers:
         self._is_used = is_used
         self._kept: dict[_Key, Shared] = {}
         self._newest: _Key | None = None
+        self._announced: _Key | None = None
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -48,8 +50,13 @@ class Offers:
         return LookedThrough(brought.offer, None)
 
     def tidy(self) -> None:
-        """Let go of all but the newest and those in use."""
-        self._let_go(lambda key: key != self._newest)
+        """Let go of all but the newest, the announced and those in use."""
+        self._let_go(lambda key: key not in (self._newest, self._announced))
+
+    def announced(self, offer: Offer) -> None:
+        """Keep this one whatever is offered later: a round holds its header."""
+        self._announced = _key(offer)
+        self.tidy()
 
     def adopted(self, root: Root) -> None:
         """Let go of offers from another base than this, except those in use."""

@@ -5,8 +5,9 @@ Knows nothing of who hears them.
 
 from dataclasses import dataclass
 
+from comind.node.attach import Announced as AnnouncedStep
 from comind.node.attach import FromDaemon, News, Released, Started, Waiting, Welcome
-from comind.p2p.core.effects import Adopt, Begin, Release, Wait
+from comind.p2p.core.effects import Adopt, Announced, Begin, Release, Wait
 from comind.p2p.core.here import Me
 from comind.p2p.core.picture import Picture
 from comind.p2p.core.words import NodeId, Settings, short_id
@@ -42,10 +43,12 @@ def welcome(facts: Facts) -> Welcome:
     )
 
 
-def word_for(action: Adopt | Begin | Release | Wait) -> FromDaemon:
+def word_for(action: Adopt | Announced | Begin | Release | Wait) -> FromDaemon:
     match action:
         case Adopt():
             return _news(action)
+        case Announced(offer=offer):
+            return AnnouncedStep(offer.last_step)
         case Begin():
             return Started()
         case Release(because=because):

@@ -29,6 +29,7 @@ from comind.node.daemon.telling import Facts, welcome, word_for
 from comind.p2p.core.chain import schema_hash
 from comind.p2p.core.effects import (
     Adopt,
+    Announced,
     Begin,
     LeaveAsked,
     Release,
@@ -129,7 +130,7 @@ class Trainers:
     # -- what the member wants its trainer to know ----------------------------------------------------------
 
     def tell(
-        self, action: Adopt | Begin | Release | Wait, base: Callable[[Root], int | None]
+        self, action: Adopt | Announced | Begin | Release | Wait, base: Callable[[Root], int | None]
     ) -> list[Happening]:
         """Pass an action on to the trainer, if there is one. `base` opens a snapshot of the store."""
         trainer = self._trainer

@@ -21,6 +21,7 @@ from comind.node.daemon.slabs import Slabs
 from comind.node.daemon.snapshots import Snapshots
 from comind.node.daemon.uploading import Uploading
 from comind.p2p.core.effects import (
+    Announced,
     Average,
     Contribute,
     Fetch,
@@ -58,7 +59,19 @@ class Adopted:
     root: Root
 
 
-Task = Contribute | Average | Receive | Fetch | Forget | Brought | Adopted | FromPeer | LinkUp | LinkDown
+Task = (
+    Contribute
+    | Average
+    | Receive
+    | Fetch
+    | Forget
+    | Brought
+    | Adopted
+    | Announced
+    | FromPeer
+    | LinkUp
+    | LinkDown
+)
 
 
 class Transfers:
@@ -120,6 +133,8 @@ class Transfers:
                 yield self._offers.look_through(task)
             case Adopted():
                 self._offers.adopted(task.root)
+            case Announced():
+                self._offers.announced(task.offer)
             case LinkUp():
                 if self._links.get(task.peer, task.incarnation) != task.incarnation:
                     yield from self._link_down(task.peer)

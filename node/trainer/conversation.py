@@ -12,6 +12,7 @@ from pathlib import Path
 
 from comind.node.attach import (
     PROTOCOL,
+    Announced,
     Attach,
     Closed,
     Finished,
@@ -65,6 +66,8 @@ class Conversation:
         self.stands = True
         """Whether the newest offer may be counted even if another replaces it: the daemon signs one, and may
         have done so whenever what it says of it has changed."""
+        self.announced: int | None = None
+        """The last step of the offer that a round holds, whatever is offered later."""
         self.started = False
         self.released: str | None = None
         """Why the newest offer is not waited for; None while it is."""
@@ -245,6 +248,8 @@ class Conversation:
                 self._receive(word, self._find_base(word, descriptor))
             case Started():
                 self.started = True
+            case Announced(last_step):
+                self.announced = last_step
             case Released(because):
                 self.stands = self._waited or because != self._reason
                 self.released = self._reason = because
@@ -275,7 +280,7 @@ class Conversation:
             if news.root == newest.news.root and arrived.pair == newest.pair:
                 return  # the roster changed, and no more
         self._newest = self._unread = arrived
-        self._anew = False
+        self._anew, self.announced = False, None
 
     def _find_base(self, news: News, descriptor: int | None) -> Flat:
         if descriptor is not None:

@@ -164,15 +164,18 @@ class Progress:
         assert self.uncounted_steps > 0
         return Claim(self.first_step, self.step, self.base, self.uncounted_examples)
 
-    def offer(self, last_stands: bool) -> "Progress":
+    def offer(self, last_stands: bool, announced: int | None = None) -> "Progress":
         """Note that the present weights are offered, and whether a block may yet count the offer before them.
 
-        The newest few that may be counted are kept in mind, since each costs a snapshot.
+        The newest few that may be counted are kept in mind, since each costs a snapshot, and in any case the
+        one whose last step the daemon has announced.
         """
-        *before, last = self.sent or (None,)
-        if last is not None and last.last_step != self.step and last_stands:
-            before.append(last)
-        return replace(self, sent=(*before[-MAX_STANDING:], Sent(self.step)))
+        sent = list(self.sent)
+        if sent and (sent[-1].last_step == self.step or not (last_stands or sent[-1].last_step == announced)):
+            sent.pop()
+        newest = sent[-MAX_STANDING:]
+        held = [one for one in sent[:-MAX_STANDING] if one.last_step == announced]
+        return replace(self, sent=(*held, *newest, Sent(self.step)))
 
     def adopt(self, base: bytes, counted: Pair) -> Adoption:
         """Hear that the base is now `base`, and what the chain counts of this node."""

@@ -250,7 +250,7 @@ class Training:
             weights.read_into(flat)
             self.schema.refuse_unfit(flat)
             # Noted before it is said: what is interrupted in between was at least not counted unnoticed.
-            self.progress = self.progress.offer(last_stands=self.daemon.stands)
+            self.progress = self.progress.offer(self.daemon.stands, self.daemon.announced)
             self._sent[claim.last_step] = flat
             self._forget_unsent()
             weight = claim.examples if self.daemon.weight_unit == "examples" else 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from comind.p2p.core.discovery import Discovery
-from comind.p2p.core.effects import Adopt, Begin, Release, Wait
+from comind.p2p.core.effects import Adopt, Announced, Begin, Release, Wait
 from comind.p2p.core.here import Here
 from comind.p2p.core.messages import Block, Header, Ready, SignedHeader
 from comind.p2p.core.signing import sign_header
@@ -75,6 +75,7 @@ class Desk:
         )
         signed = sign_header(here.signer, here.network, header)
         self.signed = (here.chain.next, signed, offer)
+        here.do(Announced(offer))
         return Ready(signed, offer.layout if here.chain.root == NO_ROOT else b"")
 
     def ready(self) -> Ready | None:

@@ -72,8 +72,8 @@ class TrainerAttached:
 class TrainerOffered:
     """The trainer reached its interval. A newer offer replaces an older one that is not in a block yet.
 
-    The snapshot stays untouched and readable by the data plane until the member says `Adopt` or a later
-    offer took its place and no `Contribute` names it.
+    The snapshot stays untouched and readable by the data plane until the member says `Adopt`, or a later
+    offer took its place and it was not `Announced`.
     """
 
     offer: Offer
@@ -245,6 +245,13 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class Announced:
+    """A header was made of this offer (R4): until `Adopt` or another one is, its snapshot may be wanted."""
+
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
 class Contribute:
     """Let the averager have the chunks of the snapshot of this offer, sealed for it alone (R7)."""
 
@@ -382,6 +389,7 @@ Action = (
     | Dial
     | Undial
     | Drop
+    | Announced
     | Contribute
     | Average
     | Receive

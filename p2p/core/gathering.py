@@ -3,8 +3,9 @@
 Keeps the newest header of each member. Knows nothing of views and votes.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from comind.p2p.core.chain import schema_hash
 from comind.p2p.core.discovery import Discovery
 from comind.p2p.core.door import Arrivals, Decision, DoorForAll, Open, Wait, why_no_average
 from comind.p2p.core.here import Here
@@ -44,6 +45,8 @@ class Gathering:
         node = NodeId(header.node)
         before = self.announced.get(node)
         if before is not None and before.header.incarnation >= header.incarnation:
+            if before.signed == ready.header and not before.layout:  # an OPEN had told the header alone
+                self.announced[node] = replace(before, layout=ready.layout)
             return False
         self.announced[node] = Announced(ready.header, header, self.here.now_ms, ready.layout)
         return True
@@ -61,9 +64,8 @@ class Gathering:
     def decide(self) -> Decision:
         """Say whether the door opens, for whom, and why (R5)."""
         if self.here.chain.root == NO_ROOT:
-            first = min(
-                self._usable(), key=lambda node: (self.announced[node].arrived_ms, node), default=None
-            )
+            known = [node for node in self._usable() if self._has_layout(node)]
+            first = min(known, key=lambda node: (self.announced[node].arrived_ms, node), default=None)
             return Open((first,), "the first starting weights") if first else Wait("no trainer yet")
         if (because := self.why_no_average()) is not None:
             return Wait(because)
@@ -95,6 +97,10 @@ class Gathering:
             for node in self.announced
             if node in training and not self._is_refused(node) and self._is_current(node)
         ]
+
+    def _has_layout(self, node: NodeId) -> bool:
+        announced = self.announced[node]
+        return schema_hash(announced.layout) == announced.header.schema
 
     def _is_current(self, node: NodeId) -> bool:
         """Whether the header is of the incarnation that is linked; an older one's chunks cannot come."""

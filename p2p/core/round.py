@@ -126,8 +126,13 @@ class Round:
 
     def on_ready(self, peer: NodeId, ready: Ready) -> None:
         """R4: keep the announcement of the peer's own contribution."""
-        if read(Header, ready.header.header).node != peer:
+        header = read(Header, ready.header.header)
+        if header.node != peer:
             raise PeerMisbehaved("a header of somebody else")
+        before = self.gathering.announced.get(peer)
+        if before is not None and before.signed != ready.header:
+            if before.header.incarnation == header.incarnation:
+                raise PeerMisbehaved("two headers of one incarnation for one height")
         if self.gathering.add(ready):
             self.work()
 
@@ -284,9 +289,12 @@ class Round:
         """After a start, promise again in this incarnation what binds: others take no older word (R14)."""
         if not self.stale_word or not self.may_promise():
             return False
-        self.stale_word = False
         here, bound = self.here, self.pledges.at(self.here.chain.next)
-        if bound.prepared is not None and bound.prepared.view == bound.view:
+        prepared = bound.prepared is not None and bound.prepared.view == bound.view
+        if prepared and not self.holds(read(Block, bound.block)):
+            return False  # a power cut took the bytes: it says it again when it has them again
+        self.stale_word = False
+        if prepared and bound.prepared is not None:
             name, to = BlockHash(bound.prepared.block), self.electors(self.view)
             self.ballots.add(self.pledges.prepare(here.chain.next, self.view, name, bound.block, to))
             if bound.committed is not None and bound.committed.view == bound.view and bound.lock is not None:

@@ -15,12 +15,12 @@ def broken_promises(ledger: Ledger, faults: Faults) -> list[str]:
         *_missing(ledger),
         *_differing(ledger),
         *_counted_twice(ledger, faults),
-        *_never_counted(ledger),
+        *_never_counted(ledger, faults),
         *(f"what was asked for did not come about: {line}" for line in faults.open),
         *(
             f"the network did not get over {fault.kind} of {fault.node} in round {fault.round}"
             for fault in faults.told
-            if fault.recovery_s is None and fault.round <= ledger.rounds
+            if fault.recovery_s is None and fault.kind != Kind.LATE and fault.round <= ledger.rounds
         ),
     ]
 
@@ -76,5 +76,11 @@ def _counted_twice(ledger: Ledger, faults: Faults) -> list[str]:
     ]
 
 
-def _never_counted(ledger: Ledger) -> list[str]:
-    return [f"{name} was counted in no average" for name in ledger.names if not ledger.counted(name)]
+def _never_counted(ledger: Ledger, faults: Faults) -> list[str]:
+    late = {fault.node for fault in faults.told if fault.kind == Kind.LATE}
+    too_late = ": all averages were made before it was there; give it time with --pace or more --rounds"
+    return [
+        f"{name} was counted in no average" + (too_late if name in late else "")
+        for name in ledger.names
+        if not ledger.counted(name)
+    ]

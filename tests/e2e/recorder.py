@@ -14,6 +14,7 @@ from selectors import EVENT_READ, DefaultSelector
 
 HOST = "127.0.0.1"
 TO_SERVER, TO_CLIENT = "to-server", "to-client"
+READY = "it listens"
 _READ_BYTES = 1 << 18
 
 
@@ -77,6 +78,7 @@ def main(folder: str, *fronts: str) -> None:
     recorder = Recorder(Path(folder))
     for front in fronts:
         recorder.stand_before(*map(int, front.split("=")))
+    sys.stdout.write(f"{READY}\n")
     recorder.run()
 
 

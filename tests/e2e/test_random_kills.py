@@ -1,4 +1,4 @@
-"""Any process may be killed at any time: training goes on, and nothing is lost or counted twice (R16, S1, S4)."""
+"""Any process may be killed at any time: training goes on, nothing is lost or counted twice (R16, S1, S4)."""
 
 import os
 from collections import defaultdict

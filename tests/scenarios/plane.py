@@ -92,6 +92,7 @@ class Plane:
         self._clock = clock
         self._offers: dict[OfferKey, Values] = {}
         self._newest: OfferKey | None = None
+        self._announced: OfferKey | None = None
         self._named: dict[OpenHash, OfferKey] = {}
         self._gatherings: dict[OpenHash, Gathering] = {}
         self._receives: dict[OpenHash, Receive] = {}
@@ -106,12 +107,16 @@ class Plane:
         self._newest = offer_key(offer)
         self._free()
 
+    def announced(self, offer: Offer) -> None:
+        self._announced = offer_key(offer)
+        self._free()
+
     def adopted(self) -> None:
-        self._newest = None
+        self._newest = self._announced = None
         self._free()
 
     def _free(self) -> None:
-        needed = {self._newest, *self._named.values()}
+        needed = {self._newest, self._announced, *self._named.values()}
         for key in [key for key in self._offers if key not in needed]:
             del self._offers[key]
 

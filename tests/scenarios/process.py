@@ -13,6 +13,7 @@ from random import Random
 from comind.p2p.core.effects import (
     Action,
     Adopt,
+    Announced,
     Average,
     Begin,
     Commit,
@@ -225,6 +226,8 @@ class Process:
             case Drop(peer, because):
                 self._world.oracles.saw_drop(self.node, peer, because)
                 network.drop(self, peer)
+            case Announced(offer=offer):
+                self.plane.announced(offer)
             case Contribute():
                 self.plane.contribute(action)
             case Average():

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from comind.p2p.core.effects import (
     Action,
     Adopt,
+    Announced,
     Average,
     Averaged,
     Commit,
@@ -113,6 +114,8 @@ class Transcript:
             case TrainerOffered(offer):
                 steps = f"{offer.run.hex()[:6]} ({offer.first_step}, {offer.last_step}]"
                 return f"** TrainerOffered {steps} of base {offer.base.hex()[:6]}, weight {offer.weight}"
+            case Announced(offer):
+                return f"   Announced, steps to {offer.last_step}"
             case Contribute(open, averager, offer):
                 return f"   Contribute {open.hex()[:6]} to {self._name(averager)}, steps to {offer.last_step}"
             case Average(open, _, parts):

@@ -11,7 +11,7 @@ from msgspec import inspect
 from comind.p2p.core.messages import Message
 
 BIG = (0, 1, 2, 2**31, 2**32, 2**53, 2**62, 2**63 - 1)
-MOST_IN_A_LIST = 3
+MOST_IN_A_LIST = 2
 
 
 def of(kind: Any) -> st.SearchStrategy[Any]:

@@ -409,6 +409,18 @@ def test_whoever_holds_the_network_key_and_is_many_fills_no_memory() -> None:
     assert {what: size for what, size in sizes.items() if size > 2 * MAX_STRANGERS + 8} == {}
 
 
+def test_r2_wishes_of_joiners_that_vanished_keep_nobody_out() -> None:
+    """Found: a wish is ripe while its node is linked, and kept for ever when it is not: 64 fill the list."""
+    known = people(1)
+    for number in range(100, 100 + MAX_STRANGERS):
+        known.on_join(join(known, number))
+    known.here.now_ms += 3_600_000
+    known.heard(node(1))
+    meet(known, 9)
+    known.on_join(join(known, 9))
+    assert node(9) in known.joins
+
+
 def test_a_stranger_that_is_linked_is_remembered_though_others_told_of_many() -> None:
     """Peers exchange addresses: a full list of what one of them told must not hide who is really there."""
     known = people(1)

@@ -34,6 +34,7 @@ from comind.p2p.core.messages import (
     Committed,
     GiveVote,
     Greeting,
+    Header,
     Join,
     Lock,
     Open,
@@ -363,6 +364,24 @@ def test_nobody_is_heard_without_a_link() -> None:
     stage = as_follower()
     stage.hear(55, AskBlocks(0))
     assert not [send for send in stage.did(Send) if node(55) in send.to]
+
+
+def test_r6_who_announces_and_never_delivers_is_left_out_when_the_same_chief_leads_again() -> None:
+    """Else one member whose stream breaks each time, or who means it, ends every view of every chief."""
+    stage = as_chief(founded(voters=4))
+    averaging(stage)
+    missing, *rest = others(stage.chain, stage.number)
+    opened = stage.member.round.opened
+    assert opened is not None
+    stage.step(Lost(opened.hash, node(missing), "its stream broke"))
+    for number in (missing, *rest):
+        stage.hear(number, stage.wants(number, 4))
+    assert (stage.member.round.view, stage.chief) == (4, stage.number)
+    for number in (missing, *rest):
+        stage.beat(number, view=4)
+    again = stage.said(Open)[-1]
+    assert again.view == 4
+    assert node(missing) not in [read(Header, signed.header).node for signed in again.headers]
 
 
 # -- far away -----------------------------------------------------------------------------------------------

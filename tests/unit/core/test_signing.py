@@ -69,7 +69,7 @@ def holds(one: Signed, message: Any, network: NetworkId = NETWORK) -> bool:
 
 @pytest.mark.parametrize("one", KINDS, ids=repr)
 @given(data=st.data())
-@settings(max_examples=15)
+@settings(max_examples=8)
 def test_what_was_signed_verifies(one: Signed, data: st.DataObject) -> None:
     message = one.sign(SIGNER, NETWORK, data.draw(of(one.kind)))
     assert holds(one, message)
@@ -78,7 +78,7 @@ def test_what_was_signed_verifies(one: Signed, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("one", KINDS, ids=repr)
 @given(data=st.data())
-@settings(max_examples=15)
+@settings(max_examples=8)
 def test_a_signature_is_worth_nothing_in_another_network(one: Signed, data: st.DataObject) -> None:
     message = one.sign(SIGNER, NETWORK, data.draw(of(one.kind)))
     assert not holds(one, message, OTHER_NETWORK)
@@ -108,7 +108,7 @@ def pack_field(value: Any) -> bytes:
 
 @pytest.mark.parametrize("name", ["view", "block", "prepares"])
 @given(data=st.data())
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_every_field_of_a_lock_is_covered_by_its_viewchange(name: str, data: st.DataObject) -> None:
     change = data.draw(of(ViewChange))
     held, other = data.draw(of(Lock)), data.draw(of(Lock))

@@ -51,7 +51,7 @@ def packed(value: Any) -> bytes:
 
 @pytest.mark.parametrize("kind", MESSAGE_KINDS)
 @given(data=st.data())
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_a_message_arrives_as_it_was_said(kind: type[Any], data: st.DataObject) -> None:
     message = data.draw(of(kind))
     wire = encode(message)
@@ -68,7 +68,7 @@ def test_a_header_is_read_as_it_was_written_also_with_numbers_that_are_none(head
 
 @pytest.mark.parametrize("kind", [Header, Block, Open, Propose, Certificate])
 @given(data=st.data())
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_a_kept_thing_is_read_as_it_was_written(kind: type[Any], data: st.DataObject) -> None:
     wire = pack(data.draw(of(kind)))
     assert pack(read(kind, wire)) == wire
@@ -85,7 +85,7 @@ def test_a_message_that_no_receiver_would_take_is_our_own_mistake() -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_any_bytes_are_a_message_or_refused(wire: bytes) -> None:
     understood(wire)
 
@@ -102,7 +102,7 @@ def test_nothing_may_follow_a_message(message: Message, more: bytes) -> None:
 
 
 @given(message=messages, where=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_a_flipped_byte_makes_another_message_or_none(message: Message, where: float, flip: int) -> None:
     wire = bytearray(encode(message))
     wire[int(where * len(wire))] ^= flip
