@@ -200,12 +200,12 @@ def _given_invite(
 
 
 def _read_invite(path: Path) -> Invite:
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder: give the invite's file")
     try:
         text = read_secret_file(path).decode("utf-8", "replace")
     except UnusableKeyFile as why:
         raise ConfigError(str(why)) from None
-    except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder: give the invite's file") from None
     return _decode(text, str(path))
 
 

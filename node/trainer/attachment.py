@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from comind.node.attach import (
+    Announced,
     Attach,
     Channel,
     Closed,
@@ -33,7 +34,7 @@ PROMPT_S = 5
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 
-Heard = Welcome | News | Started | Released | Waiting | Refused
+Heard = Welcome | News | Started | Announced | Released | Waiting | Refused
 
 _open: "weakref.WeakSet[Attachment]" = weakref.WeakSet()
 

@@ -23,6 +23,8 @@ class Catchup:
     people: Discovery
     asked: tuple[NodeId, int] | None = None
     """Whom for blocks, and when."""
+    silent: set[NodeId] = field(default_factory=set)
+    """Who was asked and did not answer in time: others that are ahead are asked first."""
     fetching: dict[Root, NodeId] = field(default_factory=dict)
     failed: dict[Root, set[NodeId]] = field(default_factory=dict)
     """Who could not give a root; forgotten at every heartbeat."""
@@ -32,10 +34,12 @@ class Catchup:
         if self.asked is not None and self.asked[0] in self.people.links:
             if self.here.now_ms - self.asked[1] < ASK_AGAIN_MS:
                 return
+            self.silent.add(self.asked[0])
         self.asked = (peer, self.here.now_ms)
         self.here.send((peer,), AskBlocks(first=self.here.chain.next))
 
     def answered(self, peer: NodeId) -> None:
+        self.silent.discard(peer)
         if self.asked is not None and self.asked[0] == peer:
             self.asked = None
 
@@ -44,7 +48,11 @@ class Catchup:
         self.failed.clear()
         ahead = [node for node in self.people.links if self.people.height_of(node) > self.here.chain.height]
         if ahead:
-            self.ask(max(ahead, key=lambda node: (self.people.height_of(node), node)))
+            self.silent.intersection_update(ahead)
+            if self.silent.issuperset(ahead):
+                self.silent.clear()
+            willing = [node for node in ahead if node not in self.silent]
+            self.ask(max(willing, key=lambda node: (self.people.height_of(node), node)))
 
     def blocks_from(self, first: Height) -> Blocks:
         """Return blocks from this height on, as many as one message holds."""

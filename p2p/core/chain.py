@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from comind.crypto.statement import digest
 from comind.p2p.core.errors import PeerMisbehaved
 from comind.p2p.core.messages import (
+    MAX_CHUNKS,
     Admit,
     Block,
     Certificate,
@@ -19,6 +20,7 @@ from comind.p2p.core.messages import (
 )
 from comind.p2p.core.roster import Roster
 from comind.p2p.core.signing import Verify, header_statement, vote_statement
+from comind.p2p.core.snapshot import CHUNK_VALUES
 from comind.p2p.core.wire import block_hash, pack, read
 from comind.p2p.core.words import (
     GENESIS_PARENT,
@@ -91,6 +93,9 @@ def genesis_committed(block: bytes) -> Committed:
 
 
 GENESIS_HEIGHT = Height(0)
+MAX_VALUES = MAX_CHUNKS * CHUNK_VALUES
+MAX_WEIGHT = (1 << 53) - 1
+"""So that weights, and the sums of few of them, are exact in float64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +227,7 @@ class Chain:
         header = read(Header, signed.header)
         self._demand(header.height == self.next, "has a header of another height")
         self._demand(header.node in self.roster, "has a header of a node off the roster")
+        self._demand(header.size <= MAX_VALUES, "has a header of a snapshot that is too large")
         if self.root == NO_ROOT:
             starts = (header.weight, header.first_step, header.last_step, header.base) == (0, 0, 0, NO_ROOT)
             self._demand(starts and header.size > 0, "has a header of no starting weights")
@@ -232,7 +238,7 @@ class Chain:
             )
             self._demand(header.last_step > header.first_step, "has a header of no steps")
             self._demand(header.first_step >= self.runs.get(RunId(header.run), 0), "counts steps again")
-            self._demand(0 < header.weight < 1 << 53, "has a header without weight")
+            self._demand(0 < header.weight <= MAX_WEIGHT, "has a header without weight")
             self._demand(header.weight == 1 or self.settings.weight == "examples", "weighs what weighs equal")
         node = NodeId(header.node)
         self._demand(
@@ -265,6 +271,7 @@ class Chain:
         self._demand(bytes(block_hash(wire)) == self.network, "is another network's genesis")
         self._demand(block.rule == Rule.GENESIS and block.settings is not None, "is no genesis")
         assert block.settings is not None
+        self._demand(bool(self.roster_after(block).voters()), "founds a network without a voter")
         wrong = what_is_wrong_with(block.settings)
         self._demand(wrong is None, f"is of a network that this version cannot join: {wrong}")
 
@@ -298,7 +305,10 @@ class Chain:
         self._demand(self.root == NO_ROOT and len(block.headers) == 1, "sets a first base again")
         header = self.check_header(block.headers[0], verify)
         self._demand(header.size == block.size, "has another size than its header")
-        self._demand(schema_hash(block.layout) == header.schema, "has another schema than its header")
+        self._demand(
+            bool(block.layout) and schema_hash(block.layout) == header.schema,
+            "has another schema than its header",
+        )
 
     def _apply(self, committed: Committed, block: Block) -> None:
         if block.settings is not None:

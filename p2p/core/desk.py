@@ -6,6 +6,7 @@ Knows nothing of other members' trainers, nor of how words reach one's own.
 from dataclasses import dataclass
 from math import isfinite
 
+from comind.p2p.core.chain import MAX_WEIGHT, schema_hash
 from comind.p2p.core.discovery import Discovery
 from comind.p2p.core.effects import Adopt, Announced, Begin, Release, Wait
 from comind.p2p.core.here import Here
@@ -98,10 +99,14 @@ class Desk:
         if offer.base != chain.root:
             return "it was trained from another base"
         if chain.root == NO_ROOT:
-            return "" if offer.weight == 0 and offer.size > 0 else "there is no first base yet"
+            starts = (offer.weight, offer.first_step, offer.last_step) == (0, 0, 0) and offer.size > 0
+            told = bool(offer.layout) and schema_hash(offer.layout) == offer.schema
+            return "" if starts and told else "there is no first base yet"
         if (offer.schema, offer.size) != (chain.schema, chain.size):
             return "its model is not the network's"
-        if offer.weight <= 0 or offer.last_step <= offer.first_step:
+        if not 0 < offer.weight <= MAX_WEIGHT:
+            return f"it weighs {offer.weight}"
+        if offer.last_step <= offer.first_step:
             return "it offers no steps"
         if offer.first_step < chain.runs.get(offer.run, 0):
             return "its steps are counted already"
@@ -174,8 +179,10 @@ class Desk:
         me = self.here.me.node
         total = sum(header.weight for header in headers)
         for header in headers:
-            if header.node == me:
+            if header.node == me and self._is_counted():
                 return f"counted with weight {header.weight} of {total}"
+            if header.node == me:
+                return "a contribution before this one was counted"
         return next(
             (one.because for one in block.absentees if one.node == me), "it came after the door had closed"
         )

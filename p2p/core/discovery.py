@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from comind.p2p.core.effects import Dial, Undial
 from comind.p2p.core.here import Here
-from comind.p2p.core.messages import Addressbook, Greeting, Heartbeat, Join, Leave
+from comind.p2p.core.messages import MAX_MEMBERS, Addressbook, Greeting, Heartbeat, Join, Leave
 from comind.p2p.core.signing import join_statement, leave_statement, sign_join, sign_leave
 from comind.p2p.core.words import Incarnation, NodeId
 
@@ -140,13 +140,20 @@ class Discovery:
     def addressbook(self) -> Addressbook:
         entries = {entry.node: entry.addresses for entry in self.here.chain.roster if entry.addresses}
         entries |= {node: addresses for node, addresses in self.known.items() if node in self.links}
-        return Addressbook(entries=tuple((node, addresses) for node, addresses in entries.items()))
+        return Addressbook(entries=tuple(entries.items())[:MAX_MEMBERS])
 
-    def learn(self, node: NodeId, addresses: tuple[str, ...]) -> None:
+    def learn(self, node: NodeId, addresses: tuple[str, ...], own_word: bool = False) -> None:
+        """Remember where a stranger is said to be; what it says itself (`own_word`) counts more."""
         if not addresses or node == self.here.me.node:
             return
-        if node in self.known or len(self.known) < MAX_STRANGERS:
-            self.known[node] = addresses
+        if not own_word and node in self.links:
+            return
+        if node not in self.known and len(self.known) >= MAX_STRANGERS:
+            hearsay = next((one for one in self.known if one not in self.links), None)
+            if not own_word or hearsay is None:
+                return
+            del self.known[hearsay]
+        self.known[node] = addresses
 
     def dial_all(self) -> None:
         """Keep a dial to every member and every known joiner; to nobody else."""
@@ -187,14 +194,14 @@ class Discovery:
             return
         if not self._is_newer(join, self.joins.get(node)):
             return
-        if node not in self.joins and len(self.joins) >= MAX_STRANGERS:
+        if node not in self.joins and len(self.joins) >= MAX_STRANGERS and not self._forget_a_vanished_wish():
             return
         if not self.here.verify(node, join_statement(self.here.network, join), join.signature):
             return
         self.joins[node] = (join, self.here.now_ms)
         self.here.names[node] = join.name
         self.leaves.pop(node, None)
-        self.learn(node, join.addresses)
+        self.learn(node, join.addresses, own_word=True)
         self.here.send(self.links, join)
         self.here.note(f"{join.name} asks to join")
 
@@ -250,6 +257,12 @@ class Discovery:
         self.joins = {node: wish for node, wish in self.joins.items() if node not in roster}
         self.leaves = {node: leave for node, leave in self.leaves.items() if node in roster}
         self.known = {node: where for node, where in self.known.items() if node not in roster}
+
+    def _forget_a_vanished_wish(self) -> bool:
+        vanished = next((node for node in self.joins if node not in self.links), None)
+        if vanished is not None:
+            del self.joins[vanished]
+        return vanished is not None
 
     def _forget_strangers(self) -> None:
         """Keep what is known of nodes off the roster bounded: whoever holds the network key can be many."""

@@ -10,7 +10,9 @@ from comind.p2p.core.discovery import Discovery
 from comind.p2p.core.door import Arrivals, Decision, DoorForAll, Open, Wait, why_no_average
 from comind.p2p.core.here import Here
 from comind.p2p.core.messages import Arrival, Header, Ready, SignedHeader
-from comind.p2p.core.words import NO_ROOT, NodeId
+from comind.p2p.core.words import NO_ROOT, NodeId, View
+
+FIRST_VIEW = View(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,15 @@ class Announced:
     layout: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A contribution of this incarnation is not asked for again in this round, or up to a view."""
+
+    incarnation: int
+    because: str
+    upto: View | None
+
+
 @dataclass(slots=True)
 class Gathering:
     """The headers of one height."""
@@ -30,8 +41,9 @@ class Gathering:
     here: Here
     people: Discovery
     announced: dict[NodeId, Announced] = field(default_factory=dict)
-    refused: dict[NodeId, tuple[int, str]] = field(default_factory=dict)
-    """Whose contribution could not be used in this round: of which incarnation, and why."""
+    refused: dict[NodeId, Refusal] = field(default_factory=dict)
+    """Whose contribution could not be had or used."""
+    view: View = FIRST_VIEW
 
     def add(self, ready: Ready) -> bool:
         """Keep a header; False if it says nothing new. A higher incarnation's supersedes a lower one's.
@@ -51,9 +63,10 @@ class Gathering:
         self.announced[node] = Announced(ready.header, header, self.here.now_ms, ready.layout)
         return True
 
-    def refuse(self, node: NodeId, because: str) -> None:
+    def refuse(self, node: NodeId, because: str, upto: View | None = None) -> None:
+        """Leave this contribution out, to the end of the round or up to a view (one's own next turn)."""
         if node in self.announced:
-            self.refused[node] = (self.announced[node].header.incarnation, because)
+            self.refused[node] = Refusal(self.announced[node].header.incarnation, because, upto)
 
     def why_no_average(self) -> str | None:
         chain = self.here.chain
@@ -69,8 +82,11 @@ class Gathering:
             return Open((first,), "the first starting weights") if first else Wait("no trainer yet")
         if (because := self.why_no_average()) is not None:
             return Wait(because)
-        training = tuple(node for node in self.people.training() if not self._is_refused(node))
-        ready = self.here.chain.roster.in_order(frozenset(self._usable()))
+        twice = self._counted_twice()
+        training = tuple(
+            node for node in self.people.training() if node not in twice and not self._is_refused(node)
+        )
+        ready = self.here.chain.roster.in_order(frozenset(self._usable()) - twice)
         decision = DoorForAll(self.here.list_names).decide(Arrivals(training, ready), self.here.now_ms)
         if isinstance(decision, Open) and len(decision.contributors) < self.here.settings.min_peers:
             return Wait(f"an average takes {self.here.settings.min_peers} contributions")
@@ -87,7 +103,7 @@ class Gathering:
         )
 
     def reasons(self) -> dict[NodeId, str]:
-        return {node: because for node, (_, because) in self.refused.items() if self._is_refused(node)}
+        return {node: refusal.because for node, refusal in self.refused.items() if self._is_refused(node)}
 
     def _usable(self) -> list[NodeId]:
         """Whose header can be in an average now: it trains, is heard from, and was not refused."""
@@ -98,6 +114,14 @@ class Gathering:
             if node in training and not self._is_refused(node) and self._is_current(node)
         ]
 
+    def _counted_twice(self) -> frozenset[NodeId]:
+        """Whose header is of a run that an earlier member offers, too: one checkpoint, resumed twice (R16)."""
+        runs: dict[bytes, NodeId] = {}
+        for node in self.here.chain.roster.in_order(frozenset(self._usable())):
+            runs.setdefault(self.announced[node].header.run, node)
+        first = frozenset(runs.values())
+        return frozenset(node for node in self._usable() if node not in first)
+
     def _has_layout(self, node: NodeId) -> bool:
         announced = self.announced[node]
         return schema_hash(announced.layout) == announced.header.schema
@@ -107,6 +131,7 @@ class Gathering:
         return self.announced[node].header.incarnation == self.people.incarnation_of(node)
 
     def _is_refused(self, node: NodeId) -> bool:
-        incarnation, _ = self.refused.get(node, (-1, ""))
-        announced = self.announced.get(node)
-        return announced is not None and incarnation == announced.header.incarnation
+        refusal, announced = self.refused.get(node), self.announced.get(node)
+        if refusal is None or announced is None or refusal.incarnation != announced.header.incarnation:
+            return False
+        return refusal.upto is None or self.view <= refusal.upto

@@ -50,6 +50,7 @@ from comind.p2p.core.messages import (
     Block,
     Blocks,
     Committed,
+    GiveVote,
     Greeting,
     Header,
     Heartbeat,
@@ -144,6 +145,7 @@ class Member:
                 self._greet(event)
             case LinkDown():
                 self.people.link_down(event.peer)
+                self._later.pop(event.peer, None)
             case Reached():
                 self.people.reach(event.peer)
             case DialFailed():
@@ -245,7 +247,7 @@ class Member:
         link = self.people.links[peer]
         link.greeting = greeting
         self.here.names[peer] = greeting.name
-        self.people.learn(peer, greeting.addresses)
+        self.people.learn(peer, greeting.addresses, own_word=True)
         self.pledges.saw(peer, link.incarnation, greeting.promise)
         if peer in self.here.chain.roster:
             self.pledges.told(greeting.seen_incarnation, greeting.seen_promise)
@@ -260,6 +262,8 @@ class Member:
             self._commit(committed, tell=False)
 
     def _on_round_message(self, peer: NodeId, message: RoundMessage) -> None:
+        if self.here.chain.height < 0:
+            return
         height = _height(message)
         if height < self.here.chain.next:
             self._answer_late(peer, height, message)  # R10
@@ -341,6 +345,9 @@ class Member:
             here.send(self.people.links, committed)
         for node in block.skipped:
             self.people.skipped_ms[NodeId(node)] = here.now_ms
+        for change in block.changes:
+            if isinstance(change, GiveVote) and change.node == here.me.node:
+                self.pledges.given_vote(change.incarnation)
         if was_member and not here.is_member:
             self._removed_at = here.chain.height
         self.people.forget_settled()

@@ -19,17 +19,18 @@ Run = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Name = Annotated[str, Meta(min_length=1, max_length=64)]
+_PRINTABLE = r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"
+Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=_PRINTABLE)]
 Address = Annotated[str, Meta(min_length=9, max_length=256)]
 Addresses = Annotated[tuple[Address, ...], Meta(max_length=8)]
-Because = Annotated[str, Meta(max_length=400)]
+Because = Annotated[str, Meta(max_length=400, pattern=_PRINTABLE)]
 Metrics = Annotated[dict[Annotated[str, Meta(max_length=32)], float], Meta(max_length=16)]
 
 MAX_MEMBERS = 1_024
 MAX_CHUNKS = 1 << 17
 """Of one snapshot: 2^17 chunks of 1 MiB are 128 GiB."""
 MAX_BLOCK_BYTES = 1 << 20
-MAX_LAYOUT_BYTES = 1 << 19
+MAX_LAYOUT_BYTES = 1 << 17
 
 
 class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,7 +64,7 @@ class SignedHeader(_Struct, frozen=True):
 class Vote(_Struct, frozen=True):
     """PREPARE or COMMIT of one block in one view (R9, R10)."""
 
-    kind: Annotated[str, Meta(pattern="^(prepare|commit)$")]
+    kind: Annotated[str, Meta(pattern=r"\A(prepare|commit)\Z")]
     height: Count
     view: Count
     block: Hash32

@@ -4,6 +4,7 @@ Until OPEN the chief's heartbeat feeds patience as long as its door may wait; af
 attempt does, within a total bound. Pure: reads a round, decides nothing else.
 """
 
+from comind.p2p.core.leading import why_not_leading
 from comind.p2p.core.phases import Phase
 from comind.p2p.core.round import Round
 
@@ -21,7 +22,7 @@ def ends_at_ms(round: Round) -> tuple[int, str] | None:
     chief = round.chief
     patience = patience_ms(round.view, settings.patience_ms, settings.max_patience_ms)
     if chief == here.me.node:
-        if round.phase == Phase.GATHERING:
+        if round.phase == Phase.GATHERING and not round.wanted and not why_not_leading(round):
             return None
         return _bounded(round, round.fed_ms + patience), f"no progress for {patience} ms in view {round.view}"
     name = here.name(chief)
@@ -38,12 +39,13 @@ def ends_at_ms(round: Round) -> tuple[int, str] | None:
         if round.due_ms is not None:
             since_ms = max(round.fed_ms, round.due_ms)
             return since_ms + patience, f"{name} could open, and did not for {patience} ms"
-        fed_ms = max(round.fed_ms, link.heard_ms if beat is not None else 0)
+        is_here = beat is not None and beat.height >= here.chain.next
+        fed_ms = max(round.fed_ms, link.heard_ms if is_here else 0)
         return fed_ms + patience, f"its chief {name} was not heard for {patience} ms"
     return _bounded(round, round.fed_ms + patience), f"no progress for {patience} ms under {name}"
 
 
 def _bounded(round: Round, ends_ms: int) -> int:
-    if round.opened is None:
-        return ends_ms
-    return min(ends_ms, round.opened.at_ms + round.here.settings.round_limit_ms)
+    """However steadily an attempt moves, it has a total bound from its OPEN, or its PROPOSE without one."""
+    begun = [one.at_ms for one in (round.opened, round.proposed) if one is not None]
+    return min(ends_ms, min(begun) + round.here.settings.round_limit_ms) if begun else ends_ms

@@ -54,6 +54,11 @@ class Pledges:
         if incarnation > mine or promise > self.count or before_this_start:
             self.restored = True
 
+    def given_vote(self, incarnation: int) -> None:
+        """Hear that a block gives this node its vote: one that names this incarnation ends abstaining (R14)."""
+        if incarnation == self._here.me.incarnation:
+            self.restored = False
+
     def is_stale(self, node: NodeId, incarnation: int) -> bool:
         """Whether a higher incarnation of this node was greeted before (R14)."""
         return incarnation < self.seen.get(node, (0, 0))[0]
@@ -77,6 +82,10 @@ class Pledges:
         bound = self.at(height)
         assert view >= bound.view, "a vote below a promised view"
         assert bound.lock is None or bound.lock.view <= lock.view, "a lock that goes back"
+        mine = bound.prepared
+        assert mine is not None and (mine.view, mine.block) == (view, block), "a COMMIT of no own PREPARE"
+        before = bound.committed
+        assert before is None or before.view != view or before.block == block, "two COMMITs in one view"
         vote = self._vote("commit", height, view, block)
         self._promise(msgspec.structs.replace(bound, view=view, committed=vote, lock=lock), Voted(vote), to)
         return vote

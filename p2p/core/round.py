@@ -57,6 +57,7 @@ class Proposed:
     propose: Propose
     hash: BlockHash
     block: Block
+    at_ms: int
 
 
 @dataclass(slots=True)
@@ -116,7 +117,7 @@ class Round:
 
     def skipped(self) -> frozenset[NodeId]:
         """Return the chiefs of the views below this one, but not who leads it (R3)."""
-        return frozenset(self.chief_of(View(view)) for view in range(self.view)) - {self.chief}
+        return frozenset(self.order[: self.view]) - {self.chief}
 
     def electors(self, view: View) -> tuple[NodeId, ...]:
         """Return to whom votes go: the voters, and the view's chief (R10)."""
@@ -138,7 +139,7 @@ class Round:
 
     def on_open(self, peer: NodeId, open: Open) -> None:
         """R6: contribute to it, and get its average (R7)."""
-        if open.view < self.view:
+        if open.view < self.view or self.pledges.is_stale(peer, open.incarnation):
             return
         name = self._check_open(peer, open)
         if self.opened is not None and self.opened.open.view == open.view:
@@ -155,7 +156,7 @@ class Round:
 
     def on_propose(self, peer: NodeId, propose: Propose) -> None:
         """R8: take it as what may be voted on in its view."""
-        if propose.view < self.view:
+        if propose.view < self.view or self.pledges.is_stale(peer, propose.incarnation):
             return
         bound = self.pledges.at(self.here.chain.next)
         before = self.proposed
@@ -170,7 +171,7 @@ class Round:
                 return
         block = self._check_propose(peer, propose)
         self.enter(View(propose.view), Sign.PROPOSED)
-        self.proposed = Proposed(propose, block_hash(propose.block), block)
+        self.proposed = Proposed(propose, block_hash(propose.block), block, self.here.now_ms)
         self._keep_block(propose.block)
 
     def on_vote(self, vote: Vote) -> None:
@@ -208,12 +209,12 @@ class Round:
             return
         self.opened.receiving = False
         if self.opened.open.node == self.here.me.node and self.proposed is None:
-            if lost.at_fault:
-                self.gathering.refuse(lost.peer, lost.because)
+            next_turn = None if lost.at_fault else View(self.view + len(self.order))
+            self.gathering.refuse(lost.peer, lost.because, upto=next_turn)
             name = self.here.name(lost.peer)
             self.cannot_lead = f"lost the contribution of {name}: {lost.because}"[:400]
             self.here.note(self.cannot_lead)
-            if self.here.is_voter:
+            if self.may_promise():
                 self.give_up(self.cannot_lead)
 
     # -- moving on ------------------------------------------------------------------------------------------
@@ -290,6 +291,9 @@ class Round:
         if not self.stale_word or not self.may_promise():
             return False
         here, bound = self.here, self.pledges.at(self.here.chain.next)
+        if bound.view != self.view:
+            self.stale_word = False  # a NEWVIEW was joined since: what was said is of a view below
+            return False
         prepared = bound.prepared is not None and bound.prepared.view == bound.view
         if prepared and not self.holds(read(Block, bound.block)):
             return False  # a power cut took the bytes: it says it again when it has them again
@@ -345,7 +349,8 @@ class Round:
             and not greeted.issuperset(others)
         ):
             return "it waits for the other voters' greetings"
-        if any(self.people.height_of(node) > here.chain.height for node in greeted):
+        behind = any(self.people.height_of(node) > here.chain.height for node in greeted)
+        if behind and here.now_ms - self.people.started_ms < here.settings.max_patience_ms:
             return "it catches up with the chain"
         self.people.had_quorum = True
         return ""
@@ -378,6 +383,7 @@ class Round:
         self.forget()
         self.view, self.opened, self.proposed = view, None, None
         self.wanted, self.due_ms, self.cannot_lead = None, None, ""
+        self.gathering.view = view
 
     def forget(self) -> None:
         if self.opened is not None:
@@ -431,8 +437,6 @@ class Round:
     def _check_sender(self, peer: NodeId, message: Open | Propose) -> None:
         if peer != message.node or message.node != self.chief_of(View(message.view)):
             raise PeerMisbehaved(f"{type(message).__name__} of a node that does not lead")
-        if self.pledges.is_stale(peer, message.incarnation):
-            raise PeerMisbehaved(f"{type(message).__name__} of an older incarnation")
 
     def _check_open(self, peer: NodeId, open: Open) -> OpenHash:
         here = self.here
@@ -448,6 +452,8 @@ class Round:
         nodes = tuple(NodeId(header.node) for header in headers)
         if nodes != here.chain.roster.in_order(frozenset(nodes)):
             raise PeerMisbehaved("an OPEN with contributors out of order")
+        if len({header.run for header in headers}) != len(headers):
+            raise PeerMisbehaved("an OPEN that counts a run twice")
         if any(header.size != open.size for header in headers):
             raise PeerMisbehaved("an OPEN of another size than its headers")
         first = here.chain.root == NO_ROOT

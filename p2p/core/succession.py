@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from comind.p2p.core.chain import Chain
 from comind.p2p.core.errors import PeerMisbehaved
-from comind.p2p.core.messages import Lock, NewView, ViewChange
+from comind.p2p.core.messages import Block, Lock, NewView, ViewChange
 from comind.p2p.core.roster import Roster
 from comind.p2p.core.signing import Verify, change_statement
-from comind.p2p.core.wire import block_hash
+from comind.p2p.core.wire import block_hash, read
 from comind.p2p.core.words import NodeId, View
 
 CHANGES_KEPT_PER_VOTER = 3
@@ -128,3 +128,4 @@ def _check_lock(lock: Lock, change: ViewChange, chain: Chain, verify: Verify) ->
         if (vote.kind, vote.height, vote.view, vote.block) != ("prepare", chain.next, lock.view, name):
             raise PeerMisbehaved("a lock with a vote for something else")
     chain.check_quorum(lock.prepares, verify)
+    chain.check(read(Block, lock.block), verify)

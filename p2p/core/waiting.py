@@ -46,5 +46,6 @@ def why_released(here: Here, people: Discovery, round: Round, desk: Desk) -> str
     voters = here.chain.roster.voters()
     heard = frozenset(node for node in voters if people.is_heard(node))
     if not here.chain.roster.is_quorum(heard):
-        return f"too few voters are heard from: {here.list_names(set(voters) - heard)} missing"
+        missing = [node for node in voters if node not in heard]
+        return f"too few voters are heard from: {here.list_names(missing)} missing"
     return ""

@@ -17,6 +17,9 @@ from comind.p2p.core.words import BlockHash
 MAX_MESSAGE_BYTES = 4 << 20
 """Of one control message, before it is sealed."""
 
+MAX_CONTAINERS = 50_000
+"""Lists and maps in one message."""
+
 _T = TypeVar("_T", Header, Block, Open, Propose, Certificate)
 
 
@@ -69,9 +72,12 @@ def _unpack(wire: bytes | memoryview, most: int) -> Any:
     if len(wire) > most:
         raise PeerMisbehaved("a message is too long")
     try:
+        containers = _Containers()
         return msgpack.unpackb(
             wire,
             raw=False,
+            list_hook=containers.count,
+            object_hook=containers.count,
             strict_map_key=True,
             use_list=True,
             ext_hook=_refuse_extension,
@@ -85,6 +91,19 @@ def _unpack(wire: bytes | memoryview, most: int) -> Any:
         raise
     except Exception as why:  # msgpack raises many kinds on bad input, all of them the peer's fault
         raise PeerMisbehaved("a message is not MessagePack") from why
+
+
+class _Containers:
+    """Refuses what swells while it is read: an empty list is one byte on the wire, and fifty here."""
+
+    def __init__(self) -> None:
+        self._left = MAX_CONTAINERS
+
+    def count(self, container: Any) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise PeerMisbehaved("a message of too many parts")
+        return container
 
 
 def _refuse_extension(code: int, data: bytes) -> Any:

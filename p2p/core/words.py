@@ -92,7 +92,7 @@ RANGES: dict[str, tuple[int, int]] = {
     "min_peers": (1, 10_000),
     "start_at": (1, 10_000),
     "rounds": (0, 10_000_000),
-    "max_voters": (1, 99),
+    "max_voters": (1, 15),
     "passive_after": (1, 1_000_000),
     "heartbeat_ms": (20, 10_000),
     "silent_after_ms": (100, 600_000),

@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--kill-chief-at", type=whole(1, 100_000), action="append", default=[], metavar="ROUND",
         help="SIGKILL the daemon of whoever leads this round, likewise")  # fmt: skip
     add("--random-kills", type=whole(0, 10_000), default=0, metavar="N", help="SIGKILL random daemons and"
-        " trainers, one after another, until so many were killed")  # fmt: skip
+        " trainers, one by one; each takes some 15 rounds to get over")  # fmt: skip
     add("--pace", type=_seconds, default=0.0, metavar="SECONDS", help="let an interval take at least so long,"
         " as with a larger model (default: 0)")  # fmt: skip
     add("--patience", type=_seconds, default=60.0, metavar="SECONDS", help="give up when no average came for"

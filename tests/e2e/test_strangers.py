@@ -81,7 +81,9 @@ def node(network: RealNetwork) -> Iterator[Node]:
 
 
 def roster(network: RealNetwork) -> list[str]:
-    return [member["id"] for member in status_json(network.nodes[0].home)["members"]]
+    status = network.nodes[0].status()
+    assert status is not None
+    return [member.id for member in status.members]
 
 
 def goes_on(network: RealNetwork) -> None:
@@ -199,6 +201,7 @@ def test_an_insider_gone_mad_is_dropped_with_a_counted_reason(
         insider.say(*sends(insider.greet()))
         insider.until_cut()
     network.wait(lambda: counted(node, because) == before + 1, f"{because!r} is counted")
+    assert because in " ".join(status_json(node.home)["dropped"])
 
 
 def test_an_insider_cannot_pose_as_a_member(network: RealNetwork, node: Node) -> None:
@@ -218,8 +221,9 @@ def test_an_insider_cannot_pose_as_a_member(network: RealNetwork, node: Node) ->
 
 
 def counted(node: Node, because: str) -> int:
-    dropped: dict[str, int] = status_json(node.home)["dropped"]
-    return sum(count for why, count in dropped.items() if because in why)
+    status = node.status()
+    assert status is not None
+    return sum(count for why, count in status.dropped.items() if because in why)
 
 
 def is_member(node: Node) -> bool:

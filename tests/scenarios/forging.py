@@ -4,6 +4,7 @@ Signed with real keys of members, so that only what a message says can give it a
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -14,6 +15,7 @@ from tests.scenarios.cluster import Cluster
 from tests.scenarios.keys import FORGED
 
 PROMISE = 900
+Kind = Literal["prepare", "commit"]
 
 
 def change(
@@ -71,7 +73,7 @@ def altered(cluster: Cluster, by: str, **changed: object) -> bytes:
     return pack(replace(block, originator=cluster.node(by), **changed))
 
 
-def vote(cluster: Cluster, city: str, block: bytes, kind: str = "commit", view: int = 0) -> Voted:
+def vote(cluster: Cluster, city: str, block: bytes, kind: Kind = "commit", view: int = 0) -> Voted:
     """A vote of the height that all work on, signed by this node, voter or not."""
     unsigned = Vote(
         kind=kind,

@@ -35,7 +35,7 @@ PIECES = 2
 TRY_AGAIN_MS = 20
 FETCH_TIMEOUT_MS = 3_000
 
-OfferKey = tuple[bytes, int]
+OfferKey = tuple[bytes, int, Root]
 
 
 def snapshot_root(values: Values) -> Root:
@@ -55,7 +55,11 @@ def weighted_mean(shares: list[tuple[Values, int]]) -> Values:
 
 
 def offer_key(offer: Offer) -> OfferKey:
-    return offer.run, offer.last_step
+    return offer.run, offer.last_step, offer.base
+
+
+def _of_base(key: OfferKey | None, base: Root) -> OfferKey | None:
+    return key if key is not None and key[2] == base else None
 
 
 class PlaneEnd(End, Protocol):
@@ -108,11 +112,13 @@ class Plane:
         self._free()
 
     def announced(self, offer: Offer) -> None:
+        """A header was made of this offer: an OPEN may name it, whatever the trainer offers since."""
         self._announced = offer_key(offer)
         self._free()
 
-    def adopted(self) -> None:
-        self._newest = self._announced = None
+    def adopted(self, base: Root) -> None:
+        self._newest = _of_base(self._newest, base)
+        self._announced = _of_base(self._announced, base)
         self._free()
 
     def _free(self) -> None:

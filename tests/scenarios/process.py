@@ -38,7 +38,7 @@ from comind.p2p.core.effects import (
 )
 from comind.p2p.core.here import Me
 from comind.p2p.core.member import Member
-from comind.p2p.core.messages import Committed, Message
+from comind.p2p.core.messages import Message
 from comind.p2p.core.picture import Picture
 from comind.p2p.core.wire import decode, encode
 from comind.p2p.core.words import Incarnation, NetworkId, NodeId, Offer, Root
@@ -188,31 +188,29 @@ class Process:
                     self._to_disk(partial(self._promised, action, told))
                 case Commit(committed, height):
                     self._world.oracles.saw_commit(self.node, committed, height)
-                    self._to_disk(partial(self._wrote_block, committed))
+                    self._to_disk(partial(self.disk.append, committed))
                 case _:
                     self._do(action, told)
 
     def _to_disk(self, written: Callable[[], None]) -> None:
         """Write this after all that is being written."""
-        if not self.disk_ms:
+        now_ms = self._world.clock.now_ms
+        if not self.disk_ms and self._disk_free_ms <= now_ms:
             written()
             return
-        self._disk_free_ms = max(self._disk_free_ms, self._world.clock.now_ms) + self.disk_ms
-        self._world.clock.at(self._disk_free_ms, written)
+        self._disk_free_ms = max(self._disk_free_ms, now_ms) + self.disk_ms
+        self._world.clock.at(self._disk_free_ms, partial(self._written, written))
 
-    def _wrote_block(self, committed: Committed) -> None:
+    def _written(self, written: Callable[[], None]) -> None:
         if self.alive:
-            self.disk.append(committed)
+            written()
+            self._carry_out()
 
     def _promised(self, action: Promise, told: frozenset[Root]) -> None:
-        if not self.alive:
-            return
         self._world.oracles.saw_promise(self.node, action.record, self.disk)
         self.disk.promised = action.record
         self._writing = False
         self._queue.extendleft((one, told) for one in reversed(action.then))
-        if self.disk_ms:
-            self._carry_out()
 
     def _do(self, action: Action, told: frozenset[Root]) -> None:
         network = self._world.network
@@ -226,7 +224,7 @@ class Process:
             case Drop(peer, because):
                 self._world.oracles.saw_drop(self.node, peer, because)
                 network.drop(self, peer)
-            case Announced(offer=offer):
+            case Announced(offer):
                 self.plane.announced(offer)
             case Contribute():
                 self.plane.contribute(action)
@@ -270,7 +268,7 @@ class Process:
         assert news.root in self.disk.snapshots, "a base is to be adopted whose bytes are not held"
         assert news.height >= self._adopted_height, "a daemon tells of an older base than before"
         self._adopted_height = news.height
-        self.plane.adopted()
+        self.plane.adopted(news.root)
         if news.height >= self.trainer.height:  # else it was told by a daemon that died before it wrote that
             self._world.oracles.saw_adopt(self.trainer.height, self.trainer.block, news)
             self.trainer.adopt(news, self.disk.snapshots[news.root])

@@ -15,7 +15,7 @@ from comind.p2p.core.words import BlockHash, NetworkId, Settings
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.forging import altered, change, envelope, header, reopened, vote
 from tests.scenarios.keys import FORGED
-from tests.scenarios.moments import committed, opened, proposed
+from tests.scenarios.moments import committed, opened, proposed, ready
 
 SETTINGS = Settings(max_voters=3)
 ALL = {"lima", "berlin", "hanoi", "quito", "accra"}
@@ -104,10 +104,6 @@ def header_of_another_network(cluster: Cluster, liar: str) -> Message:
     return Ready(sign_header(cluster.keys.signer(liar), other, last), ready.layout)
 
 
-def second_header(cluster: Cluster, liar: str) -> Message:
-    return header(cluster, like=liar, signed_by=liar, weight=77)
-
-
 def certificate_of_nobody(cluster: Cluster, liar: str) -> Message:
     newest = cluster.disk(liar).chain[-1]
     block = cluster.history.proposals[-1].block
@@ -158,7 +154,6 @@ LIES: list[Callable[[Cluster, str], Message]] = [
     header_of_another_model,
     header_of_another_base,
     header_of_another_network,
-    second_header,
     certificate_of_nobody,
     certificate_of_one,
     certificate_of_outsiders,
@@ -178,6 +173,24 @@ def test_a_liar_is_dropped_and_the_round_goes_on(lie: Callable[[Cluster, str], M
     cluster.run_until(committed(round=round + 3))
     assert cluster.contributors(round) == ALL
     assert cluster.contributors(round + 3) == ALL
+
+
+def test_of_two_headers_of_one_incarnation_the_first_stays() -> None:
+    """R4, S7: the second is passed over, and who was counted weighs what its first header says."""
+    cluster = Cluster.grown(trainers=5)
+    chief = cluster.chief
+    liar, slow = [city for city in cluster.running if city != chief][:2]
+    cluster.slow(slow, train_ms=2_000)
+    cluster.run_until(committed(round=cluster.rounds + 1))
+    round = cluster.rounds + 1
+    cluster.run_until(ready(round=round, by=liar))
+    cluster.run_for(50)
+    for city in cluster.running:
+        if city != liar:
+            cluster.say(liar, to=city, message=header(cluster, like=liar, signed_by=liar, weight=77))
+    cluster.run_until(committed(round=round))
+    assert cluster.weights(round)[liar] == 8
+    assert cluster.contributors(round) == ALL
 
 
 def test_a_chief_that_opens_twice_is_dropped() -> None:

@@ -14,6 +14,7 @@ from comind.p2p.core.wire import block_hash, pack, read
 from comind.p2p.core.words import Height
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.disk import Disk
+from tests.scenarios.forging import Kind
 from tests.scenarios.moments import committed
 from tests.scenarios.oracles import Broken, exact_mean
 from tests.scenarios.plane import weighted_mean
@@ -27,7 +28,7 @@ def cluster() -> Cluster:
     return cluster
 
 
-def certified(cluster: Cluster, block: Block, by: tuple[str, ...], kind: str = "commit") -> Committed:
+def certified(cluster: Cluster, block: Block, by: tuple[str, ...], kind: Kind = "commit") -> Committed:
     """A block as these would commit it."""
     wire = pack(block)
     commits = []

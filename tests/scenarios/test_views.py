@@ -40,29 +40,43 @@ def test_a_chief_that_lacks_the_bytes_of_a_lock_fetches_them() -> None:
     assert root in cluster.disk(second).snapshots
 
 
-def test_a_lock_whose_bytes_power_cuts_took_waits_for_one_that_has_them() -> None:
-    """S6: all that hold the average lost power but one, who is away; the lock binds until it returns."""
-    cluster = Cluster.grown(trainers=5)
-    round, first = cluster.rounds + 1, cluster.leads(view=0)
+def without_the_bytes_of_its_lock(round_holder: str, cluster: Cluster) -> None:
+    """All are locked on an average; all lost power but one, who is away with the only bytes of it."""
     cluster.lose(Voted, where=is_commit)
-    cluster.run_until(locked(round=round))
+    cluster.run_until(locked(round=cluster.rounds + 1))
     root = cluster.locked_root()
     everyone = cluster.running
     for city in everyone:
         cluster.kill(city, losing=True)
     cluster.network.rules.clear()
     for city in everyone:
-        if city != first:
+        if city != round_holder:
             cluster.forget_snapshot(city, root)
             cluster.restart(city)
-    steps = {city: cluster.trainer(city).step for city in cluster.running}
+
+
+def test_a_lock_whose_bytes_power_cuts_took_waits_for_one_that_has_them() -> None:
+    """S6: the lock binds until its bytes return."""
+    cluster = Cluster.grown(trainers=5)
+    round, holder = cluster.rounds + 1, cluster.leads(view=0)
+    without_the_bytes_of_its_lock(holder, cluster)
     cluster.run_for(20_000)
     assert cluster.rounds <= round
-    for city in cluster.running:
-        cluster.run_until(trained(city, steps[city] + 100), within_ms=1)
-    cluster.restart(first)
+    cluster.restart(holder)
     cluster.run_until(committed(round=round) & holding(round))
     assert cluster.average(round) == cluster.locked_average(round)
+    cluster.run_until(committed(round=round + 3))
+    assert cluster.contributors(round + 3) == set(cluster.running)
+
+
+def test_a_round_that_cannot_go_on_does_not_block_trainers() -> None:
+    """R17: a quorum is alive, and its round fails for as long as the bytes of its lock are away."""
+    cluster = Cluster.grown(trainers=5)
+    without_the_bytes_of_its_lock(cluster.leads(view=0), cluster)
+    steps = {city: cluster.trainer(city).step for city in cluster.running}
+    cluster.run_for(60_000)
+    for city in cluster.running:
+        cluster.run_until(trained(city, steps[city] + 100), within_ms=0)
 
 
 def test_a_lock_whose_bytes_are_gone_does_not_bind_where_a_quorum_has_none() -> None:
