@@ -29,7 +29,7 @@ class Ballots:
         kept[key] = vote
         if len(kept) > VOTES_KEPT_PER_VOTER:
             del kept[min(kept, key=lambda one: one[1])]
-        return before is None and key in kept
+        return key in kept and (before is None or before.block != vote.block)
 
     def quorum(self, kind: str, view: View, block: BlockHash, roster: Roster) -> tuple[Vote, ...] | None:
         """Return the votes of this kind, view and block, in roster order, if they are a quorum."""

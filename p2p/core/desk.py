@@ -6,7 +6,7 @@ Knows nothing of other members' trainers, nor of how words reach one's own.
 from dataclasses import dataclass
 from math import isfinite
 
-from comind.p2p.core.chain import MAX_WEIGHT, schema_hash
+from comind.p2p.core.chain import MAX_VALUES, MAX_WEIGHT, schema_hash
 from comind.p2p.core.discovery import Discovery
 from comind.p2p.core.effects import Adopt, Announced, Begin, Release, Wait
 from comind.p2p.core.here import Here
@@ -99,14 +99,18 @@ class Desk:
         if offer.base != chain.root:
             return "it was trained from another base"
         if chain.root == NO_ROOT:
-            starts = (offer.weight, offer.first_step, offer.last_step) == (0, 0, 0) and offer.size > 0
+            starts = (offer.weight, offer.first_step, offer.last_step) == (
+                0,
+                0,
+                0,
+            ) and 0 < offer.size <= MAX_VALUES
             told = bool(offer.layout) and schema_hash(offer.layout) == offer.schema
-            return "" if starts and told else "there is no first base yet"
+            return "" if starts and told and 0 < offer.size <= MAX_VALUES else "there is no first base yet"
         if (offer.schema, offer.size) != (chain.schema, chain.size):
             return "its model is not the network's"
-        if not 0 < offer.weight <= MAX_WEIGHT:
-            return f"it weighs {offer.weight}"
-        if offer.last_step <= offer.first_step:
+        if offer.weight > MAX_WEIGHT:
+            return f"it weighs more than {MAX_WEIGHT}"
+        if offer.weight <= 0 or offer.last_step <= offer.first_step:
             return "it offers no steps"
         if offer.first_step < chain.runs.get(offer.run, 0):
             return "its steps are counted already"

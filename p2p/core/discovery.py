@@ -146,11 +146,12 @@ class Discovery:
         """Remember where a stranger is said to be; what it says itself (`own_word`) counts more."""
         if not addresses or node == self.here.me.node:
             return
-        if not own_word and node in self.links:
+        counts = own_word or node in self.links
+        if node in self.known and node in self.links and not own_word:
             return
         if node not in self.known and len(self.known) >= MAX_STRANGERS:
             hearsay = next((one for one in self.known if one not in self.links), None)
-            if not own_word or hearsay is None:
+            if not counts or hearsay is None:
                 return
             del self.known[hearsay]
         self.known[node] = addresses

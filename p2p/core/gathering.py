@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from comind.p2p.core.chain import schema_hash
 from comind.p2p.core.discovery import Discovery
 from comind.p2p.core.door import Arrivals, Decision, DoorForAll, Open, Wait, why_no_average
+from comind.p2p.core.errors import PeerMisbehaved
 from comind.p2p.core.here import Here
 from comind.p2p.core.messages import Arrival, Header, Ready, SignedHeader
 from comind.p2p.core.words import NO_ROOT, NodeId, View
@@ -54,6 +55,8 @@ class Gathering:
             PeerMisbehaved: it is not a valid header for this height.
         """
         header = self.here.chain.check_header(ready.header, self.here.verify)
+        if ready.layout and schema_hash(ready.layout) != header.schema:
+            raise PeerMisbehaved("starting weights with another schema than their header's")
         node = NodeId(header.node)
         before = self.announced.get(node)
         if before is not None and before.header.incarnation >= header.incarnation:
@@ -115,7 +118,7 @@ class Gathering:
         ]
 
     def _counted_twice(self) -> frozenset[NodeId]:
-        """Whose header is of a run that an earlier member offers, too: one checkpoint, resumed twice (R16)."""
+        """Whose header is of a run that an earlier member offers, too: a checkpoint resumed twice (R16)."""
         runs: dict[bytes, NodeId] = {}
         for node in self.here.chain.roster.in_order(frozenset(self._usable())):
             runs.setdefault(self.announced[node].header.run, node)

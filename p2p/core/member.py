@@ -4,7 +4,6 @@ It puts the parts together: the chain, who is there (`discovery`), the present `
 promises (`pledges`) and what is missing (`catchup`). Pure: sockets, clock and disk belong to the caller.
 """
 
-from collections import defaultdict, deque
 from functools import lru_cache
 from typing import assert_never
 
@@ -43,6 +42,7 @@ from comind.p2p.core.effects import (
 )
 from comind.p2p.core.errors import PeerMisbehaved
 from comind.p2p.core.here import Here, Me
+from comind.p2p.core.later import Later, RoundMessage
 from comind.p2p.core.leading import is_due, lead, on_averaged, why_not_leading
 from comind.p2p.core.messages import (
     Addressbook,
@@ -74,15 +74,11 @@ from comind.p2p.core.waiting import why_released, why_waiting
 from comind.p2p.core.wire import read
 from comind.p2p.core.words import NO_ROOT, Height, NetworkId, NodeId, Root, View
 
-MESSAGES_KEPT_FOR_LATER = 32
-"""Of each peer, for the height after the present one."""
 LEAVING_MS = 15_000
 """After so long without a block that removes it, a leaving member goes away instead."""
 STEPS_PER_EVENT = 64
 SIGNATURES_REMEMBERED = 4_096
 """A header is checked when it comes, in OPEN, block and chain: the key's work is done once."""
-
-RoundMessage = Ready | Open | Propose | Voted | ViewChanged
 
 
 class Member:
@@ -108,9 +104,7 @@ class Member:
         self.desk = Desk(self.here, self.people)
         self.catchup = Catchup(self.here, self.people)
         self.round = Round(self.here, self.people, self.desk, self.pledges)
-        self._later: dict[NodeId, deque[RoundMessage]] = defaultdict(
-            lambda: deque(maxlen=MESSAGES_KEPT_FOR_LATER)
-        )
+        self._later = Later()
         self._last_opened: Opened | None = None
         """Of the height before: slower members may be receiving its average still."""
         self._ready_sent: tuple[Height, View] | None = None
@@ -145,7 +139,7 @@ class Member:
                 self._greet(event)
             case LinkDown():
                 self.people.link_down(event.peer)
-                self._later.pop(event.peer, None)
+                self._later.forget(event.peer)
             case Reached():
                 self.people.reach(event.peer)
             case DialFailed():
@@ -185,7 +179,7 @@ class Member:
 
     def _greet(self, event: LinkUp) -> None:
         self.people.link_up(event.peer, event.incarnation, event.dialled)
-        self._later.pop(event.peer, None)
+        self._later.forget(event.peer)
         seen_incarnation, seen_promise = self.pledges.seen.get(event.peer, (0, 0))
         me = self.here.me
         greeting = Greeting(
@@ -262,13 +256,15 @@ class Member:
             self._commit(committed, tell=False)
 
     def _on_round_message(self, peer: NodeId, message: RoundMessage) -> None:
+        height = _height(message)
+        if height < 1:
+            raise PeerMisbehaved("a round of height 0")
         if self.here.chain.height < 0:
             return
-        height = _height(message)
         if height < self.here.chain.next:
             self._answer_late(peer, height, message)  # R10
         elif height > self.here.chain.next:
-            self._later[peer].append(message)
+            self._later.keep(peer, message)
             if height > self.here.chain.next + 1:
                 self.catchup.ask(peer)
         else:
@@ -359,14 +355,12 @@ class Member:
             self.here.do(Forget(self._last_opened.hash))
         self._last_opened = self.round.opened
         self.round = Round(self.here, self.people, self.desk, self.pledges)
-        later, self._later = self._later, defaultdict(lambda: deque(maxlen=MESSAGES_KEPT_FOR_LATER))
-        for peer, messages in later.items():
-            for message in messages:
-                if _height(message) >= self.here.chain.next and peer in self.people.links:
-                    try:
-                        self._on_round_message(peer, message)
-                    except PeerMisbehaved as why:
-                        self.here.note(f"{self.here.name(peer)} sent {why}")
+        for peer, message in self._later.take():
+            if _height(message) >= self.here.chain.next and peer in self.people.links:
+                try:
+                    self._on_round_message(peer, message)
+                except PeerMisbehaved as why:
+                    self.here.note(f"{self.here.name(peer)} sent {why}")
 
     def _changes_wait(self) -> bool:
         return self.here.is_voter and any(

@@ -55,7 +55,7 @@ class Pledges:
             self.restored = True
 
     def given_vote(self, incarnation: int) -> None:
-        """Hear that a block gives this node its vote: one that names this incarnation ends abstaining (R14)."""
+        """Hear that a block gives this node its vote: if it names this incarnation, abstaining ends (R14)."""
         if incarnation == self._here.me.incarnation:
             self.restored = False
 
@@ -83,7 +83,8 @@ class Pledges:
         assert view >= bound.view, "a vote below a promised view"
         assert bound.lock is None or bound.lock.view <= lock.view, "a lock that goes back"
         mine = bound.prepared
-        assert mine is not None and (mine.view, mine.block) == (view, block), "a COMMIT of no own PREPARE"
+        assert mine is not None, "a COMMIT of no own PREPARE"
+        assert (mine.view, mine.block) == (view, block), "a COMMIT of another PREPARE"
         before = bound.committed
         assert before is None or before.view != view or before.block == block, "two COMMITs in one view"
         vote = self._vote("commit", height, view, block)

@@ -95,7 +95,7 @@ def opened_at(round: Round, at_ms: int) -> Round:
 def proposed(round: Round) -> Round:
     block = roster_block(CHAIN, [CanLead(node(1), can_lead=False)], by=node(LEADS))
     propose = Propose(1, round.view, pack(block), (), node(LEADS), incarnation(0), UNSIGNED)
-    round.proposed = Proposed(propose, block_hash(propose.block), block)
+    round.proposed = Proposed(propose, block_hash(propose.block), block, round.here.now_ms)
     return round
 
 

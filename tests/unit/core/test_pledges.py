@@ -68,14 +68,20 @@ def change(pledges: Pledges, view: int) -> ViewChange:
 # -- S6: on disk before it is said --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [prepare, commit, lambda pledges: change(pledges, 1)])
+def prepare_and_commit(pledges: Pledges) -> Vote:
+    prepare(pledges)
+    pledges._here.actions.clear()
+    return commit(pledges)
+
+
+@pytest.mark.parametrize("make", [prepare, prepare_and_commit, lambda pledges: change(pledges, 1)])
 def test_s6_a_promise_is_said_only_after_its_record(make: Callable[[Pledges], Vote | ViewChange]) -> None:
     pledges, here = pledging()
     made = make(pledges)
     [promise] = promised(here)
     record = promise.record
     assert made in (record.prepared, record.committed, record.change)
-    assert record.count == made.promise == pledges.count == 1
+    assert record.count == made.promise == pledges.count > 0
     message = said(promise)
     assert isinstance(message, Voted | ViewChanged)
     assert made == (message.vote if isinstance(message, Voted) else message.change)
