@@ -135,8 +135,8 @@ def node(
     Of the network that was founded here, or the one that it is invited to, until Ctrl-C. What was given to
     `comind init` for --listen and --advertise holds here too, unless it is given anew.
     """
-    from comind.node.cli.remembered import Kept
     from comind.node.cli.start import Start, start
+    from comind.node.remembered import Kept
 
     kept = Kept(listen, tuple(advertise or ()))
     raise typer.Exit(start(find_home(home), Start(tuple(seed or ()), invite_file, kept, name, no_lead)))

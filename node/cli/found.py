@@ -12,8 +12,8 @@ from pathlib import Path
 from comind.node.cli.ask import home_flag
 from comind.node.cli.invites import for_the_others, write
 from comind.node.cli.names import name_or_host
-from comind.node.cli.remembered import Kept, remember
 from comind.node.home import Home
+from comind.node.remembered import Kept, remember
 from comind.p2p.core.errors import ConfigError
 from comind.p2p.core.words import Settings
 from comind.p2p.shell.addresses import (

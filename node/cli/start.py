@@ -13,8 +13,8 @@ from typing import NoReturn
 from comind.crypto.invite import Invite
 from comind.node.cli.ask import connect, home_flag
 from comind.node.cli.names import name_or_host
-from comind.node.cli.remembered import Kept, recall
 from comind.node.home import Home, prepare, recall_invite, remember_invite, resolve_invite
+from comind.node.remembered import Kept, recall
 from comind.p2p.core.errors import ConfigError
 from comind.p2p.shell.addresses import parse_address, parse_listen
 

@@ -31,11 +31,12 @@ from comind.node.home import (
     remember_invite,
     resolve_invite,
 )
+from comind.node.remembered import recall
 from comind.p2p.core.effects import Memory
 from comind.p2p.core.here import Me
 from comind.p2p.core.messages import Committed
 from comind.p2p.core.words import Incarnation, NetworkId, NodeId
-from comind.p2p.shell.addresses import advertise
+from comind.p2p.shell.addresses import Listen, advertise, parse_listen
 from comind.p2p.shell.links import Links
 from comind.p2p.shell.sockets import open_context
 
@@ -90,8 +91,8 @@ def assembled(
         known = store.addresses() if not memory.chain else {}
         disk = Disk(store, snapshots)
         stack.callback(disk.close)
-        links = _links(stack, options, invite, identity, incarnation)
-        addresses = _advertised(options, links, log)
+        links = _links(stack, _listen(home, options), invite, identity, incarnation)
+        addresses = _advertised(home, options, links, log)
         name = options.name or _name_in(memory.chain, identity.node_id) or host_name()
         plane = Plane(Transfers(network, identity, verify, snapshots, now_ms))
         stack.callback(plane.close)
@@ -123,13 +124,13 @@ def _invite(home: Home, options: Options, environ: Mapping[str, str]) -> Invite:
 
 
 def _links(
-    stack: ExitStack, options: Options, invite: Invite, identity: Identity, incarnation: Incarnation
+    stack: ExitStack, listen: Listen, invite: Invite, identity: Identity, incarnation: Incarnation
 ) -> Links:
     context = open_context()
     stack.callback(context.term)
     network = NetworkId(invite.network)
     try:
-        links = Links(identity, network, invite.key, incarnation, context, options.listen)
+        links = Links(identity, network, invite.key, incarnation, context, listen)
     except BaseException:
         context.destroy(linger=0)
         raise
@@ -137,9 +138,14 @@ def _links(
     return links
 
 
-def _advertised(options: Options, links: Links, log: Callable[[str], None]) -> tuple[str, ...]:
-    if options.advertise:
-        return options.advertise
+def _listen(home: Home, options: Options) -> Listen:
+    kept = recall(home).listen
+    return options.listen or (parse_listen(kept) if kept else Listen())
+
+
+def _advertised(home: Home, options: Options, links: Links, log: Callable[[str], None]) -> tuple[str, ...]:
+    if advertised := options.advertise or recall(home).advertise:
+        return advertised
     found = advertise(links.listening)
     log(f"advertises {' '.join(found.addresses)}: {found.because}")
     return found.addresses

@@ -4,7 +4,7 @@ Watchers get each line of the log, and the status when it changed, at most ten t
 the end gets the lines on the way and the last word. Knows nothing of what a status says.
 """
 
-from comind.node.attach import Done, Said, Status, StatusOf
+from comind.node.attach import Done, Refused, Said, Status, StatusOf
 from comind.node.daemon.connection import Connection
 from comind.node.daemon.status import standing
 from comind.node.daemon.trainers import Happening, Trainers
@@ -64,7 +64,7 @@ class Audience:
         everybody = dict.fromkeys((*self._watchers, *self._waiting))
         return [one for who in everybody for one in self._trainers.say(who, Said(line))]
 
-    def farewell(self, line: str) -> None:
-        """Tell whoever waited for the end that it came."""
+    def farewell(self, line: str, as_asked: bool = True) -> None:
+        """Tell whoever waited for the end that it came, and whether it is the one that was asked for."""
         for who in self._waiting:
-            self._trainers.say(who, Done(line))
+            self._trainers.say(who, Done(line) if as_asked else Refused(line))

@@ -1,6 +1,6 @@
 """How do weights from a safetensors file become a network's first base?
 
-Float tensors in the order of the file's header, as float32; tensors of integers stay out, like integer
+Float tensors in the order of their names, as float32; tensors of integers stay out, like integer
 buffers. Nothing of the file is believed before it was checked: the header alone may claim 100 MB.
 Format: https://github.com/huggingface/safetensors#format
 """
@@ -87,11 +87,11 @@ def take_in(file: Path, snapshots: Snapshots) -> tuple[Root, int, bytes]:
 
 
 def _entries(file: Path, descriptor: int) -> list[_Entry]:
-    """Return the float tensors, in the header's order, whose bytes all lie in the file."""
+    """Return the float tensors, in the order of their names, whose bytes all lie in the file."""
     header, data_at = _header(file, descriptor)
     length = os.fstat(descriptor).st_size - data_at
     entries, spans = [], []
-    for name, told in header.items():
+    for name, told in sorted(header.items()):
         if name == "__metadata__":
             continue
         entry, span = _entry(file, name, told, data_at)

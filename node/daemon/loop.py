@@ -110,7 +110,7 @@ class Loop:
         while not self._over:
             self._turn()
         assert self._ending is not None
-        self._audience.farewell(self._farewell(self._ending))
+        self._audience.farewell(*self._farewell(self._ending))
         return self._ending
 
     def _begin(self) -> None:
@@ -349,12 +349,12 @@ class Loop:
     def _picture(self) -> Picture:
         return self._member.picture(now_ms())
 
-    def _farewell(self, ending: Ending) -> str:
-        """What whoever asked for the end is told: leaving can fail, and then it is only away."""
+    def _farewell(self, ending: Ending) -> tuple[str, bool]:
+        """What whoever asked for the end is told, and whether it is that one: leaving can fail."""
         stays = any(one.me and one.state != "joining" for one in self._picture().members)
         if ending is Ending.LEFT and stays:
-            return "no block took this node off the roster in time: it is away"
-        return ending.value
+            return "no block took this node off the roster in time: it is away", False
+        return ending.value, True
 
     def _status(self) -> Status:
         parts = self._parts

@@ -10,7 +10,7 @@ import argparse
 import re
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NoReturn
 
 from comind.p2p.core.errors import ConfigError
@@ -27,9 +27,10 @@ _SECRET_FLAGS = ("--invite", "--key", "--network-key", "--secret")
 class Options:
     home: str | None = None
     seeds: tuple[str, ...] = ()
-    listen: Listen = field(default_factory=Listen)
+    listen: Listen | None = None
+    """None: what the home remembers, else the next free ports."""
     advertise: tuple[str, ...] = ()
-    """Empty: what others can reach is found."""
+    """Empty: what the home remembers, else what others can reach is found."""
     name: str | None = None
     """None: the name that the network knows, else the host's."""
     no_lead: bool = False
@@ -62,7 +63,7 @@ def parse(arguments: Sequence[str]) -> Options:
     return Options(
         home=given.home,
         seeds=tuple(parse_address(text, "--seed") for text in given.seed),
-        listen=parse_listen(given.listen) if given.listen else Listen(),
+        listen=parse_listen(given.listen) if given.listen else None,
         advertise=advertise,
         name=_name(given.name),
         no_lead=given.no_lead,

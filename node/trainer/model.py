@@ -4,6 +4,7 @@ Knows nothing of rounds or optimizers. Its twin without torch is `schema`.
 """
 
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import NamedTuple
 
 import torch
@@ -38,7 +39,7 @@ class ModelWeights:
 
     def __init__(self, model: torch.nn.Module) -> None:
         """Raises ConfigError: a tensor is float64, complex or not made yet; or there is none."""
-        places = dict(_places(model))
+        places = dict(sorted(_places(model), key=itemgetter(0)))  # as safetensors files are ordered
         self._places = list(places.values())
         self.schema: Schema = schema_of([_describe(name, place.tensor) for name, place in places.items()])
 

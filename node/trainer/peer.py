@@ -128,6 +128,8 @@ class Peer:
         told = numbers_in(metrics or {})
         training.trained(examples)
         round = training.contribute(weights, told)
+        if training.finished:
+            training.end_on_base(weights)
         if isinstance(arrays, Mapping):
             return _with_arrays(round, weights.as_dict(arrays))
         return _with_arrays(round, weights.as_list())

@@ -161,8 +161,8 @@ class Training:
             round = self.contribute(weights, metrics)
             if not round.contributors:  # no round will come now
                 break
-        if self.finished and self._base is not None:
-            weights.write_from(self._base)  # a common end: what was trained after it can never be counted
+        if self.finished:
+            self.end_on_base(weights)
             self.moves += 1
         self.daemon.finish()
         self.last_round = self.last_round or self.no_round("nothing was left to contribute")
@@ -202,6 +202,11 @@ class Training:
             adoption = restore(loaded.progress, self.progress)
             self._move(weights, adoption.move, base, loaded.base, loaded.sent)
             self.progress, self._sent = adoption.progress, {}
+
+    def end_on_base(self, weights: Weights) -> None:
+        """After the network's last average all hold it: what was trained since can never be counted."""
+        if self._base is not None:
+            weights.write_from(self._base)
 
     # -- a round --------------------------------------------------------------------------------------------
 

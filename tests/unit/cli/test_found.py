@@ -11,9 +11,9 @@ from safetensors.numpy import load_file, save_file
 
 from comind.crypto.invite import decode, encode
 from comind.node.cli import found
-from comind.node.cli.remembered import Kept, recall
 from comind.node.daemon.store import Store, network_in
 from comind.node.home import Home, recall_invite
+from comind.node.remembered import Kept, recall
 from comind.p2p.core.messages import Block
 from comind.p2p.core.wire import read
 from comind.p2p.core.words import Settings

@@ -102,7 +102,7 @@ def test_every_genesis_setting_has_a_flag_with_its_meaning_and_range(comind: Com
     assert MEANINGS.keys() == set(Settings.__struct_fields__) == CHOICES.keys() | RANGES.keys()
     for field in msgspec.structs.fields(Settings):
         assert f"{flag(field.name)} " in seen
-    assert "1 to 99" in seen
+    assert "1 to 15" in seen
     assert "examples or equal" in seen
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from comind.crypto.invite import Invite, encode
 from comind.node.cli.ask import status_of
-from comind.node.cli.remembered import Kept, recall, remember
 from comind.node.cli.start import Start, settled
 from comind.node.home import Home, recall_invite, remember_invite
+from comind.node.remembered import Kept, recall, remember
 from comind.p2p.core.errors import ConfigError
 from tests.unit.cli.conftest import Comind
 from tests.unit.cli.fake_daemon import Answers, FakeDaemon

@@ -334,7 +334,7 @@ class Odd:
 
     def greeting(self) -> Greeting:
         return Greeting(
-            name=self.one_of("n", "\n\x1b[2J", "x" * 64),
+            name=self.one_of("n", "an odd, but printable name: ☃", "x" * 64),
             addresses=self.addresses(),
             height=self.height(),
             promise=self.promise(),

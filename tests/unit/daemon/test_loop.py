@@ -244,7 +244,7 @@ def test_leaving_ends_it_when_the_member_is_gone_and_failing_to_is_told(daemon: 
     heard = [end.receive(5), end.receive(5)]
     assert [word and word[0] for word in heard] == [
         Said("nobody answers"),
-        Done("no block took this node off the roster in time: it is away"),
+        Refused("no block took this node off the roster in time: it is away"),
     ]
 
 

@@ -31,7 +31,7 @@ def test_what_was_read_from_one_model_makes_another_alike() -> None:
 
 def test_batch_norm_s_statistics_are_averaged_and_its_counter_stays_local() -> None:
     model = nn.BatchNorm1d(2)
-    assert names(model) == ["weight", "bias", "running_mean", "running_var"]
+    assert names(model) == ["bias", "running_mean", "running_var", "weight"]
     model(torch.randn(4, 2))
     ModelWeights(model).write_from(np.arange(8, dtype=np.float32))
     assert model.running_mean is not None
@@ -42,7 +42,7 @@ def test_batch_norm_s_statistics_are_averaged_and_its_counter_stays_local() -> N
 def test_frozen_parameters_are_in_it_and_stay_frozen() -> None:
     model = nn.Linear(2, 1)
     model.weight.requires_grad_(False)
-    assert names(model) == ["weight", "bias"]
+    assert names(model) == ["bias", "weight"]
     ModelWeights(model).write_from(np.arange(3, dtype=np.float32))
     assert model.weight.tolist() == [[0, 1]]
     assert [one.requires_grad for one in model.parameters()] == [False, True]
@@ -94,7 +94,7 @@ def test_a_tensor_that_changed_its_shape_is_named() -> None:
 def test_half_precision_travels_as_float32_and_stays_half_here(dtype: torch.dtype) -> None:
     model = nn.Linear(2, 1).to(dtype)
     assert {tensor.dtype for tensor in ModelWeights(model).schema.tensors} == {"float32"}
-    assert read(model).tolist() == [*model.weight.flatten().tolist(), *model.bias.tolist()]
+    assert read(model).tolist() == [*model.bias.tolist(), *model.weight.flatten().tolist()]
     ModelWeights(model).write_from(np.array([0.5, 1.001, 2.0], np.float32))
     assert model.weight.dtype == dtype
     assert model.weight[0, 1] == torch.tensor(1.001).to(dtype)
@@ -110,12 +110,12 @@ def test_what_cannot_travel_is_refused_by_name(dtype: torch.dtype) -> None:
 
 
 def test_a_layer_without_a_shape_yet_is_refused_with_the_mend() -> None:
-    with pytest.raises(ConfigError, match=r"^weight has no shape yet: run one batch"):
+    with pytest.raises(ConfigError, match=r"^bias has no shape yet: run one batch"):
         ModelWeights(nn.LazyLinear(2))
 
 
 def test_a_model_without_values_is_refused_with_the_mend() -> None:
-    with pytest.raises(ConfigError, match=r"^weight is on the meta device"):
+    with pytest.raises(ConfigError, match=r"^bias is on the meta device"):
         ModelWeights(nn.Linear(2, 2, device="meta"))
 
 
@@ -127,7 +127,7 @@ def test_a_compiled_model_has_the_plain_one_s_schema() -> None:
     layer: object = torch.compile(plain[1], backend="eager")
     assert isinstance(layer, nn.Module)
     plain[1] = layer
-    assert ModelWeights(plain).schema.tensors[2].name == "1.weight"
+    assert ModelWeights(plain).schema.tensors[2].name == "1.bias"
 
 
 def test_a_module_that_parallel_training_wraps_has_the_plain_one_s_schema() -> None:
