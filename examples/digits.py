@@ -36,15 +36,28 @@ def main() -> None:
             loss = criterion(model(images), digits)
             loss.backward()
             optimizer.step(examples=len(images))  # the epoch's last one: a round
-        accuracy = (model(test_x).argmax(1) == test_y).float().mean()
-        print(f"{optimizer.last_round}: accuracy {accuracy:.1%}", flush=True)
-    print(f"finished: {optimizer.finish()}", flush=True)
+        last = optimizer.last_round
+        print(
+            f"round {last.round}, {last.because}: accuracy {accuracy(model, test_x, test_y):.1%}", flush=True
+        )
+        if last.finished:
+            break
+    last = optimizer.finish()
+    print(f"after round {last.round}: accuracy {accuracy(model, test_x, test_y):.1%}", flush=True)
+
+
+def accuracy(model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
+    model.eval()
+    with torch.no_grad():
+        right = (model(x).argmax(1) == y).float().mean().item()
+    model.train()
+    return float(right)
 
 
 def _flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--part", default="1/3", help="which part of how many is held here (default 1/3)")
-    parser.add_argument("--epochs", type=int, default=20, help="epochs, each ended by a round (default 20)")
+    parser.add_argument("--epochs", type=int, default=1_000, help="at most so many epochs, each with a round")
     parser.add_argument("--seed", help="the address of any member: tcp://host:port")
     parser.add_argument("--invite", help="the file that holds the invite, when joining for the first time")
     parser.add_argument("--name", help="what this node is called (default: the host's name)")

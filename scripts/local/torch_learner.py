@@ -39,4 +39,6 @@ class TorchLearner:
 
     @torch.no_grad()
     def flat(self) -> NDArray[np.float32]:
-        return np.concatenate([each.numpy().ravel() for each in self.model.parameters()])
+        """Return the weights as a snapshot holds them: in the order of their names."""
+        named = sorted(self.model.named_parameters(), key=lambda one: one[0])
+        return np.concatenate([each.numpy().ravel() for _, each in named])

@@ -133,9 +133,7 @@ def base_of(home: Home, file: Path) -> tuple[bytes, tuple[Tensor, ...] | None]:
     return content, schema_in(chain.layout)
 
 
-def test_weights_of_a_file_become_the_first_base_as_float32_in_the_order_of_names(
-    home: Home, tmp_path: Path
-) -> None:
+def test_weights_of_a_file_become_the_first_base_in_the_order_of_names(home: Home, tmp_path: Path) -> None:
     wide = np.array([[1.5, -2.0], [0.0, 1e-40]], np.float32)
     half = np.array([0.1, 65504.0, -0.0], np.float16)
     brain = np.array([0x3F80, 0xC000, 0x0001], np.uint16)
