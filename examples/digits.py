@@ -37,6 +37,7 @@ def main() -> None:
             loss.backward()
             optimizer.step(examples=len(images))  # the epoch's last one: a round
         last = optimizer.last_round
+        assert last is not None  # the interval has ended
         print(
             f"round {last.round}, {last.because}: accuracy {accuracy(model, test_x, test_y):.1%}", flush=True
         )
