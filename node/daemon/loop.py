@@ -56,7 +56,7 @@ from comind.p2p.core.effects import (
 from comind.p2p.core.member import Member
 from comind.p2p.core.messages import Greeting
 from comind.p2p.core.picture import Picture
-from comind.p2p.core.words import NO_ROOT, Incarnation, short_id
+from comind.p2p.core.words import NO_ROOT, Incarnation, NodeId, short_id
 from comind.p2p.shell.news import News, SeedFailed
 from comind.p2p.shell.reasons import Failure
 
@@ -172,7 +172,9 @@ class Loop:
                 case LinkUp() | LinkDown():
                     self._parts.plane.link(one)
                     events.append(one)
-                case Heard(message=Greeting(seen_incarnation=seen)) if seen > self._parts.me.incarnation:
+                case Heard(peer=peer, message=Greeting(seen_incarnation=seen)) if self._was_seen_as(
+                    peer, seen
+                ):
                     self._restored(seen)
                     events.append(one)
                 case Heard() | DialFailed() | Reached():
@@ -240,6 +242,11 @@ class Loop:
             return []
         self._say("its trainer is gone for good: it stops, and comes back with the next comind.join()")
         return self._end(StopAsked())
+
+    def _was(self, seen: int, peer: NodeId) -> bool:
+        """Whether a member, and no stranger, saw this node in a higher incarnation than it is in."""
+        members = {one.node for one in self._picture().members if one.state != "joining"}
+        return seen > self._parts.me.incarnation and peer in members
 
     def _restored(self, seen: int) -> None:
         """R14: whoever comes back from a backup takes an incarnation above all that others saw of it."""
