@@ -172,9 +172,7 @@ class Loop:
                 case LinkUp() | LinkDown():
                     self._parts.plane.link(one)
                     events.append(one)
-                case Heard(peer=peer, message=Greeting(seen_incarnation=seen)) if self._was_seen_as(
-                    peer, seen
-                ):
+                case Heard(peer=peer, message=Greeting(seen_incarnation=seen)) if self._was(seen, peer):
                     self._restored(seen)
                     events.append(one)
                 case Heard() | DialFailed() | Reached():
