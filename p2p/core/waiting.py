@@ -10,6 +10,9 @@ from comind.p2p.core.phases import Phase
 from comind.p2p.core.round import Round
 from comind.p2p.core.words import NO_ROOT
 
+VIEWS_WAITED_FOR = 3
+"""A round that gets as far has lost three chiefs: trainers go on, and hear of it when it ends well."""
+
 
 def why_waiting(here: Here, people: Discovery, round: Round) -> str:
     """Say in plain words what this member waits for."""
@@ -43,6 +46,8 @@ def why_released(here: Here, people: Discovery, round: Round, desk: Desk) -> str
             return because
         if (impossible := round.gathering.why_no_average()) is not None:
             return impossible
+    if round.view >= VIEWS_WAITED_FOR and here.chain.root != NO_ROOT:
+        return f"the round fails: it is in its view {round.view}"
     voters = here.chain.roster.voters()
     heard = frozenset(node for node in voters if people.is_heard(node))
     if not here.chain.roster.is_quorum(heard):
