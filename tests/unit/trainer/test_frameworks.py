@@ -343,7 +343,7 @@ def test_a_compiled_model_trains_and_adopts_averages(daemon: FakeDaemon, peer: P
     after = model(batch)
     assert not torch.equal(before, after)
     assert torch.allclose(after, plain(batch))
-    assert daemon.attaches[0].schema[0].name == "0.weight"
+    assert daemon.attaches[0].schema[0].name == "0.bias"
 
 
 def test_bf16_trains_in_bf16_and_travels_as_float32(daemon: FakeDaemon, peer: Peer) -> None:
