@@ -33,7 +33,7 @@ from tests.e2e.command import MODULE, Ran, comind
 from tests.e2e.numpy_trainer import VALUES
 from tests.e2e.real_network import Node, RealNetwork
 
-STEP_S = "0.1"
+STEP_S = "0.15"
 MOUNTED = (
     "import sys; from pathlib import Path; import comind.node.home as home;"
     " home.MOUNT_TABLE = Path(sys.argv.pop(1)); from comind.node.cli.main import main; main()"
@@ -59,7 +59,7 @@ def untouched(network: RealNetwork) -> Iterator[None]:
     trainers = network.nodes[:2]
     before = [one.id for one in status_of(trainers[0]).members]
     yield
-    network.wait_for_round(max(map(network.round_of, trainers)) + 2, *trainers)
+    network.wait_for_round(max(map(network.round_of, trainers)) + 1, *trainers)
     assert [one.id for one in status_of(trainers[0]).members] == before
     assert {one.state for one in status_of(trainers[0]).members} <= {"training", "ready", "witness"}
 
