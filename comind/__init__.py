@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from comind.node.trainer.join import join
     from comind.node.trainer.optimizer import FederatedAveraging
     from comind.node.trainer.peer import AverageResult, Peer
+    from comind.p2p.core.errors import ConfigError
 
 __version__ = "0.1.0"
 
-__all__ = ["AverageResult", "FederatedAveraging", "Peer", "__version__", "join"]
+__all__ = ["AverageResult", "ConfigError", "FederatedAveraging", "Peer", "__version__", "join"]
 
 _MODULE_OF = {
     "AverageResult": "comind.node.trainer.peer",
+    "ConfigError": "comind.p2p.core.errors",
     "FederatedAveraging": "comind.node.trainer.optimizer",
     "Peer": "comind.node.trainer.peer",
     "join": "comind.node.trainer.join",

@@ -26,6 +26,8 @@ class Limits:
     """Of one link, beyond what ZeroMQ holds. Whoever lets more pile up reads too slowly."""
     unread_bytes: int = RECEIVE_HIGH_WATER * MAX_FRAME_BYTES + (64 << 20)
     """Of one connection, between TCP and this node: whole messages, and one that has not ended."""
+    merge_ms: int = 1_000
+    """Until an own dial that gave way to another connection is closed: what was said on it may be due."""
     sweep_ms: int = 500
     retry_ms: int = 2
     """Until what had no room is sent again."""

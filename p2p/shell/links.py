@@ -64,6 +64,8 @@ class Links(BulkSpeaker):
         self._dialler = Dialler(context, gate, self._limits, self._watch)
         self._channels: dict[Connection, Channel] = {}
         self._pairs: dict[NodeId, Pair] = {}
+        self._retiring: dict[Channel, int] = {}
+        """Own dials that gave way to another connection, and until when they are read still."""
         self._denied: frozenset[NodeId] = frozenset()
         self._news: list[News] = []
         self._now_ms = 0
@@ -163,6 +165,7 @@ class Links(BulkSpeaker):
     def wake_at_ms(self) -> int | None:
         """When `collect` has something to do even if no socket wakes the loop; None: then not at all."""
         times = [self._listener.wake_at_ms, self._dialler.wake_at_ms]
+        times.append(min(self._retiring.values(), default=None))
         if self._news:
             times.append(self._now_ms)
         if any(channel.waits for channel in self._channels.values()):
@@ -190,6 +193,7 @@ class Links(BulkSpeaker):
 
     def _sweep(self) -> None:
         """Called when all that has come is read: nobody is late because this node is."""
+        self._retire()
         self._listener.sweep(self._now_ms)
         for dial in self._dialler.late(self._now_ms):
             self._ended(dial)
@@ -283,8 +287,22 @@ class Links(BulkSpeaker):
             pair.add(channel)
         self._tell_if_changed(pair, before)
         for loser in pair.losers(self._limits.links_of_one):
-            pair.remove(loser)
-            self._close(loser, self._limits.linger_ms)
+            if loser.dialled:
+                self._retiring.setdefault(loser, self._now_ms + self._limits.merge_ms)
+            else:
+                pair.remove(loser)
+                self._close(loser, self._limits.linger_ms)
+
+    def _retire(self) -> None:
+        """Close own dials that gave way to another connection, once the peer's last words on them came."""
+        for channel in [one for one, at_ms in self._retiring.items() if at_ms <= self._now_ms]:
+            del self._retiring[channel]
+            if self._channels.get(channel.connection) is not channel or channel.link is None:
+                continue  # it ended by itself
+            pair = self._pairs[channel.link.peer]
+            if pair.current is not channel:
+                pair.remove(channel)
+                self._close(channel, self._limits.linger_ms)
 
     def _tell_if_changed(self, pair: Pair, before: Channel | None) -> None:
         if pair.current is not before:

@@ -14,6 +14,7 @@ from tests.unit.house.conftest import ROOMS
 
 LAZY = {
     "AverageResult": "comind.node.trainer.peer",
+    "ConfigError": "comind.p2p.core.errors",
     "FederatedAveraging": "comind.node.trainer.optimizer",
     "Peer": "comind.node.trainer.peer",
     "join": "comind.node.trainer.join",
