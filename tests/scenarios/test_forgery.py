@@ -89,6 +89,10 @@ def header_that_weighs_nothing(cluster: Cluster, liar: str) -> Message:
     return header(cluster, like=liar, signed_by=liar, weight=0)
 
 
+def header_of_counted_steps(cluster: Cluster, liar: str) -> Message:
+    return header(cluster, like=liar, signed_by=liar, first_step=0)
+
+
 def header_of_another_model(cluster: Cluster, liar: str) -> Message:
     return header(cluster, like=liar, signed_by=liar, schema=bytes(range(32)))
 
@@ -151,6 +155,7 @@ LIES: list[Callable[[Cluster, str], Message]] = [
     proposal_of_no_chief,
     header_of_another,
     header_that_weighs_nothing,
+    header_of_counted_steps,
     header_of_another_model,
     header_of_another_base,
     header_of_another_network,

@@ -9,6 +9,7 @@ from tests.scenarios.moments import (
     caught_up,
     committed,
     gave_up,
+    linked,
     locked,
     opened,
     prepared,
@@ -86,6 +87,31 @@ def test_a_vote_of_a_lower_incarnation_counts_no_more_after_a_greeting() -> None
     cluster.run_until(committed(round=round + 3))
     assert cluster.history.drops == []
     assert cluster.contributors(round + 3) == ALL
+
+
+def test_a_stale_vote_completes_no_quorum() -> None:
+    """R14: the one PREPARE that a chief lacks is of an incarnation that died."""
+    cluster = Cluster.grown(trainers=3)
+    round, chief = cluster.rounds + 1, cluster.chief
+    back, gone = [city for city in cluster.running if city != chief]
+    cluster.lose_all(by=gone, to=chief)
+    old = cluster.hold(Voted, by=back, to=chief)
+    cluster.run_until(prepared(round=round, by=back) & prepared(round=round, by=chief))
+    cluster.kill(gone)
+    cluster.run_for(20)
+    votes = [said for _, _, said in old.held if isinstance(said, Voted) and said.vote.kind == "prepare"]
+    cluster.network.rules.clear()
+    cluster.lose(Voted, by=back)
+    cluster.kill(back)
+    cluster.restart(back)
+    cluster.run_until(linked(back, chief))
+    cluster.run_for(20)
+    cluster.say(back, to=chief, message=votes[0])
+    assert cluster.lock(chief) is None
+    assert cluster.history.drops == []
+    cluster.network.rules.clear()
+    cluster.restart(gone)
+    cluster.run_until(committed(round=round + 2))
 
 
 def test_what_binds_a_voter_binds_it_after_its_restart() -> None:

@@ -1,12 +1,23 @@
 """How does a view change, and what may its chief propose? (R11-R13)"""
 
 from comind.p2p.core.messages import Block, Heartbeat, Message, Open, Propose, ViewChanged, Voted
-from comind.p2p.core.wire import read
+from comind.p2p.core.wire import pack, read
 from comind.p2p.core.words import Root
 from tests.scenarios.cluster import Cluster
-from tests.scenarios.forging import change, envelope, reopened
-from tests.scenarios.moments import committed, gave_up, holding, locked, opened, proposed, ready, trained
+from tests.scenarios.forging import altered, change, envelope, reopened
+from tests.scenarios.moments import (
+    Moment,
+    committed,
+    gave_up,
+    holding,
+    locked,
+    opened,
+    proposed,
+    ready,
+    trained,
+)
 from tests.scenarios.network import Cut
+from tests.scenarios.watched import Watched
 
 
 def is_commit(said: Message) -> bool:
@@ -15,6 +26,18 @@ def is_commit(said: Message) -> bool:
 
 def is_commit_of_view_0(said: Message) -> bool:
     return isinstance(said, Voted) and (said.vote.kind, said.vote.view) == ("commit", 0)
+
+
+def is_commit_of_view_1(said: Message) -> bool:
+    return isinstance(said, Voted) and (said.vote.kind, said.vote.view) == ("commit", 1)
+
+
+def is_prepare_of_view_0(said: Message) -> bool:
+    return isinstance(said, Voted) and (said.vote.kind, said.vote.view) == ("prepare", 0)
+
+
+def is_change_to_view_1(said: Message) -> bool:
+    return isinstance(said, ViewChanged) and said.change.view == 1
 
 
 def is_prepare(said: Message) -> bool:
@@ -220,6 +243,53 @@ def test_a_proposal_that_passes_a_lock_over_is_refused() -> None:
     binding = [change(cluster, city, view=1, lock=cluster.lock(city)) for city in three]
     cluster.say(second, to=listener, message=reopened(cluster, by=second, view=1, new_view=binding))
     assert cluster.drops(by=listener, of=second)
+
+
+def test_a_new_block_where_a_lock_binds_is_refused() -> None:
+    """R13: the same NEWVIEW, and a proposal of another block than its lock's."""
+    cluster = Cluster.grown(trainers=5)
+    round, second = cluster.rounds + 1, cluster.leads(view=1)
+    cluster.lose(Voted, where=is_commit)
+    cluster.run_until(locked(round=round))
+    locker = next(city for city in cluster.running if city != second and cluster.lock(city) is not None)
+    listener = next(city for city in cluster.running if city not in (locker, second, cluster.chief))
+    three = [locker, *[city for city in cluster.running if city not in (locker, listener)][:2]]
+    binding = [change(cluster, city, view=1, lock=cluster.lock(city)) for city in three]
+    other = envelope(cluster, by=second, view=1, block=altered(cluster, by=second), new_view=binding)
+    cluster.say(second, to=listener, message=other)
+    assert cluster.drops(by=listener, of=second)
+
+
+def test_of_two_locks_the_higher_is_proposed_again() -> None:
+    """R13: one voter is locked on view 0's block, a quorum on view 1's; view 2 is bound by view 1's."""
+    cluster = Cluster.grown(trainers=5)
+    round, first, second = cluster.rounds + 1, cluster.leads(view=0), cluster.leads(view=1)
+    locker = next(city for city in cluster.voters if city not in (first, second, cluster.leads(view=2)))
+    others = [city for city in cluster.running if city != locker]
+    cluster.lose(Voted, where=is_commit_of_view_0)
+    for city in others:
+        cluster.lose(Voted, to=city, where=is_prepare_of_view_0)
+    cluster.run_until(locked(round=round, by=locker))
+    low = cluster.lock(locker)
+    cluster.lose(ViewChanged, by=locker, where=is_change_to_view_1)
+    cluster.lose(Propose, to=locker)
+    cluster.lose(Voted, where=is_commit)
+    cluster.run_until(Moment("view 1 is locked", lambda now: _is_locked(now, view=1)))
+    assert cluster.lock(locker) == low
+    assert low is not None
+    assert low.block != pack(cluster.decided)
+    cluster.network.rules.clear()
+    cluster.lose(Voted, where=is_commit_of_view_1)
+    cluster.kill(second, losing=True)
+    cluster.run_until(committed(round=round))
+    assert cluster.view_of(round) >= 2
+    assert cluster.average(round) == cluster.locked_average(round)
+    assert cluster.leader_of(round) == second
+
+
+def _is_locked(cluster: Watched, view: int) -> bool:
+    decided = cluster.history.decided.get(cluster.last_height + 1)
+    return decided is not None and decided[0] == view
 
 
 def test_the_proposal_of_the_highest_lock_is_followed_by_who_is_locked_on_nothing() -> None:

@@ -193,9 +193,14 @@ class Watched:
         decided = self.history.decided.get(self.height_of(round))
         return None if decided is None else tuple(self._world.oracles.values[decided[1].root].tolist())
 
+    @property
+    def decided(self) -> Block:
+        """The block on which a quorum is locked at the height that all work on."""
+        return self.history.decided[self.last_height + 1][1]
+
     def locked_root(self) -> Root:
         """The average on which a quorum is locked at the height that all work on."""
-        return Root(self.history.decided[self.last_height + 1][1].root)
+        return Root(self.decided.root)
 
     def digests(self) -> set[bytes]:
         """The base of everyone that runs: one, when all agree."""

@@ -35,8 +35,9 @@ def _of(kind: inspect.Type) -> st.SearchStrategy[Any]:
             return st.none()
         case inspect.BytesType(min_length=least, max_length=most):
             return st.binary(min_size=least or 0, max_size=min(most or 0, max(least or 0, 40)))
-        case inspect.StrType(pattern=str(pattern)):
-            return st.from_regex(pattern, fullmatch=True)
+        case inspect.StrType(pattern=str(pattern), min_length=least, max_length=most):
+            text = st.from_regex(pattern, fullmatch=True).map(lambda one: one[:most])
+            return text.filter(lambda one: len(one) >= (least or 0))
         case inspect.StrType(min_length=least, max_length=most):
             letters = st.characters(codec="utf-8")
             return st.text(letters, min_size=least or 0, max_size=min(40 if most is None else most, 40))
