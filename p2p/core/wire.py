@@ -17,7 +17,7 @@ from comind.p2p.core.words import BlockHash
 MAX_MESSAGE_BYTES = 4 << 20
 """Of one control message, before it is sealed."""
 
-MAX_CONTAINERS = 50_000
+MAX_CONTAINERS = 20_000
 """Lists and maps in one message."""
 
 _T = TypeVar("_T", Header, Block, Open, Propose, Certificate)
