@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         _live(parse(arguments), stop)
     except ConfigError as why:
-        sys.stderr.write(f"{why}\n")
+        sys.stderr.write(f"comind: {why}\n")
         return EXIT_USAGE
     except BaseException as why:
         if isinstance(why, SystemExit):  # --help

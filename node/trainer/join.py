@@ -129,4 +129,5 @@ def _last_line(log: Path, begins: int) -> str:
         end = file.seek(0, os.SEEK_END)
         file.seek(max(begins, end - _MAX_LINE_BYTES))
         lines = file.read(_MAX_LINE_BYTES).decode("utf-8", "replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return said.removeprefix("comind: ")

@@ -34,6 +34,9 @@ from comind.node.trainer.schema import Schema
 from comind.p2p.core.errors import ConfigError
 from comind.p2p.core.words import NO_ROOT
 
+MAX_RETURN_S = 120.0
+LOOK_EVERY_S = 0.1
+"""A daemon that goes before training has begun is waited for so long, and looked for so often."""
 FINISHING_ROUNDS = 3
 """Who finishes may have an older offer counted first, or find the door closed."""
 
@@ -118,10 +121,19 @@ class Training:
                     self._offer_start(weights)
                 daemon.hear(None)
             except Closed as why:
-                raise ConfigError(
-                    f"the daemon went ({why}) before training began: its log says why"
-                ) from None
+                self._await_return(str(why))
             self._adopt(weights, None)
+
+    def _await_return(self, why: str) -> None:
+        """Before training has begun there is nothing to go on with: wait for the daemon to come back."""
+        went = f"the daemon went ({why}) before training began"
+        self._say(f"{went}: waiting for it to be started again")
+        ends_s = self._clock() + MAX_RETURN_S
+        while not self.daemon.is_open:
+            if self._clock() >= ends_s:
+                raise ConfigError(f"{went}: its log says why")
+            time.sleep(LOOK_EVERY_S)
+            self.daemon.call_again(urgent=True)
 
     def trained(self, examples: int, steps: int = 1) -> None:
         """So many steps were taken, on so many examples."""

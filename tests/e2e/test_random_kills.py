@@ -45,6 +45,21 @@ def test_the_founder_is_killed_for_good_and_training_goes_on(tmp_path: Path) -> 
         network.end_training()
 
 
+def test_a_daemon_that_is_killed_before_training_began_finds_its_trainer_waiting(tmp_path: Path) -> None:
+    with RealNetwork(tmp_path, 3, Settings(start_at=3)) as network:
+        network.start_daemons()
+        first, second, third = network.nodes
+        network.train(first)
+        network.train(second)
+        network.wait(lambda: _trains(first) and _trains(second), "two trainers wait for the third")
+        assert second.daemon is not None
+        second.daemon.kill()
+        network.start(second)
+        network.train(third)
+        network.wait_for_round(2)
+        network.end_training()
+
+
 def no_step_is_lost_or_counted_twice(memory: Memory) -> None:
     """Within a run, each counted contribution begins where the one before ended, and weighs what it trained.
 

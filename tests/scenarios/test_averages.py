@@ -60,6 +60,18 @@ def test_a_slow_upload_is_not_a_dead_one() -> None:
     assert cluster.view_of(round) == 0
 
 
+def test_an_upload_that_never_ends_is_given_up_however_steadily_it_moves() -> None:
+    """R11: an attempt has a total bound."""
+    cluster = Cluster.grown(trainers=4, settings=Settings(round_limit_ms=1_000))
+    slow = next(city for city in cluster.running if city != cluster.chief)
+    cluster.slow_upload(slow, piece_ms=800)
+    round = cluster.rounds + 1
+    cluster.run_until(opened(round=round, view=1))
+    cluster.slow_upload(slow, piece_ms=2)
+    cluster.run_until(committed(round=round))
+    assert cluster.view_of(round) >= 1
+
+
 def test_a_trainer_that_comes_after_the_open_is_in_the_next_average() -> None:
     """R6, R17: it missed the door, and nothing is lost."""
     cluster = Cluster.grown(trainers=3, witnesses=1)

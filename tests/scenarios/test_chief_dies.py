@@ -206,6 +206,25 @@ def test_a_chief_without_a_vote_dies() -> None:
     assert cluster.view_of(round) == 1
 
 
+def test_a_chief_that_cannot_lead_says_so_and_is_skipped_at_once() -> None:
+    """R11: its heartbeats do not feed patience while it abstains; here it fetches the base for long."""
+    cluster = Cluster.grown(trainers=3, witnesses=1)
+    cluster.run_until(committed(round=cluster.rounds + 4))
+    waits = next(city for city in cluster.running if city not in cluster.trainers)
+    while cluster.leads(view=1) != waits:
+        cluster.run_until(committed(round=cluster.rounds + 1))
+    round = cluster.rounds + 2
+    cluster.slow_download(waits, piece_ms=5_000)
+    others = [city for city in cluster.running if city != waits]
+    cluster.run_until(committed(round=round - 1, by=others))
+    assert cluster.chief == waits
+    cluster.run_until(ready(round=round, by=others[0]))
+    ready_ms = cluster.now_ms
+    cluster.run_until(committed(round=round, by=others))
+    assert cluster.view_of(round) == 1
+    assert cluster.now_ms - ready_ms < 900
+
+
 def test_a_chief_whose_proposal_never_arrives_is_skipped() -> None:
     """R11: after OPEN only progress feeds patience, not heartbeats."""
     cluster = Cluster.grown(trainers=4)

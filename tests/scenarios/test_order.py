@@ -88,3 +88,18 @@ def test_an_average_led_by_a_skipper_lists_who_was_skipped() -> None:
     round = cluster.rounds + 1
     cluster.run_until(committed(round=round))
     assert [cluster.names[node] for node in cluster.block_of(round).skipped] == [dead]
+
+
+def test_a_skipped_chief_that_is_silent_on_its_links_does_not_lead_again() -> None:
+    """R3: its links stand, and nothing was heard on them since the block that skipped it."""
+    cluster = Cluster.grown(trainers=3, witnesses=1)
+    witness = next(city for city in cluster.running if city not in cluster.trainers)
+    while cluster.chief != witness:
+        cluster.run_until(committed(round=cluster.rounds + 1))
+    round = cluster.rounds + 1
+    cluster.unplug(witness)
+    cluster.run_until(committed(round=round + 5, by=cluster.trainers))
+    assert [cluster.view_of(one) for one in range(round, round + 6)] == [1, 0, 0, 0, 0, 0]
+    assert not cluster.last_reading.able[cluster.node(witness)]
+    cluster.heal()
+    cluster.run_until(able_to_lead(witness))

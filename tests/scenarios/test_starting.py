@@ -195,17 +195,17 @@ def test_the_first_average_waits_for_start_at() -> None:
     assert cluster.contributors(1) == {"lima", "berlin", "hanoi"}
 
 
-def test_restored_trainers_that_train_at_once_do_not_begin_without_start_at() -> None:
-    """R5: whatever trainers do, no average opens before `start_at` members are training."""
-    cluster = Cluster.founded(trainers=2, witnesses=1, settings=Settings(start_at=3))
-    cluster.run_until(trainer_is(State.WANTS_START, "lima", "berlin"))
-    for city in ("lima", "berlin"):
-        cluster.attach(city, cluster.kill_trainer(city))
+def test_one_that_vanishes_before_the_first_average_holds_it_back_again() -> None:
+    """R5: three began, and two are left; the first average is one of three."""
+    cluster = Cluster.founded(trainers=3, settings=Settings(start_at=3))
+    cluster.slow("hanoi", train_ms=5_000)
+    cluster.run_until(trained("lima", steps=10) & trained("berlin", steps=10))
+    cluster.kill_trainer("hanoi")
     cluster.run_for(10_000)
     assert cluster.rounds == 0
     cluster.attach("hanoi")
-    cluster.run_until(committed(round=2))
-    assert cluster.contributors(2) == {"lima", "berlin", "hanoi"}
+    cluster.run_until(committed(round=1))
+    assert cluster.contributors(1) == {"lima", "berlin", "hanoi"}
 
 
 def test_after_the_first_average_start_at_holds_nobody_back() -> None:

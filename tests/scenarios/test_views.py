@@ -280,6 +280,8 @@ def test_of_two_locks_the_higher_is_proposed_again() -> None:
     assert low.block != pack(cluster.decided)
     cluster.network.rules.clear()
     cluster.lose(Voted, where=is_commit_of_view_1)
+    unheard = next(city for city in others if city not in (second, cluster.leads(view=2)))
+    cluster.lose(ViewChanged, by=unheard)
     cluster.kill(second, losing=True)
     cluster.run_until(committed(round=round))
     assert cluster.view_of(round) >= 2

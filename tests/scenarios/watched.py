@@ -41,6 +41,11 @@ class Watched:
         return self._world.oracles.history
 
     @property
+    def trainers(self) -> tuple[str, ...]:
+        """Where a trainer was ever started."""
+        return tuple(self._trainers)
+
+    @property
     def oracles(self) -> Oracles:
         return self._world.oracles
 

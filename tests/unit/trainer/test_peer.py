@@ -121,7 +121,10 @@ def test_starting_weights_that_the_daemon_refuses_are_an_error(daemon: FakeDaemo
         peer.start(vector(0))
 
 
-def test_a_daemon_that_dies_before_training_began_is_an_error(daemon: FakeDaemon, peer: Peer) -> None:
+def test_a_daemon_that_dies_before_training_began_and_stays_away_is_an_error(
+    daemon: FakeDaemon, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comind.node.trainer.training.MAX_RETURN_S", 0.0)
     daemon.on_start = daemon.die
     with pytest.raises(ConfigError, match=r"before training began: its log says why"):
         peer.start(vector(0))
