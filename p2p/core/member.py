@@ -43,7 +43,7 @@ from comind.p2p.core.effects import (
 from comind.p2p.core.errors import PeerMisbehaved
 from comind.p2p.core.here import Here, Me
 from comind.p2p.core.later import Later, RoundMessage
-from comind.p2p.core.leading import is_due, lead, on_averaged, why_not_leading
+from comind.p2p.core.leading import is_due, lead, on_averaged
 from comind.p2p.core.messages import (
     Addressbook,
     AskBlocks,
@@ -68,6 +68,7 @@ from comind.p2p.core.patience import ends_at_ms
 from comind.p2p.core.phases import Phase
 from comind.p2p.core.picture import Picture, draw
 from comind.p2p.core.pledges import Pledges
+from comind.p2p.core.pulse import Pulse
 from comind.p2p.core.round import Opened, Round
 from comind.p2p.core.signing import Signer, Verify
 from comind.p2p.core.waiting import why_released, why_waiting
@@ -109,8 +110,7 @@ class Member:
         """Of the height before: slower members may be receiving its average still."""
         self._ready_sent: tuple[Height, View] | None = None
         self._waiting = ("", now_ms)
-        self._beat: Heartbeat | None = None
-        self._beat_ms: int | None = None
+        self._pulse = Pulse(self.here, self.people, self.desk)
         self._kept_at: int | None = None
         self._fetchable: frozenset[Root] = frozenset()
         self._leaving_since_ms: int | None = None
@@ -193,7 +193,7 @@ class Member:
         )
         self.here.send((event.peer,), greeting)
         self.here.send((event.peer,), self.people.addressbook())
-        self.here.send((event.peer,), self._heartbeat())
+        self.here.send((event.peer,), self._pulse.heartbeat(self.round))
         self._say_again((event.peer,))
         self._ready_sent = None
         if not self.here.is_member and self._removed_at is None:
@@ -293,7 +293,7 @@ class Member:
 
     def _stop(self) -> None:
         self.people.stopping = True
-        self.here.send(self.people.links, self._heartbeat())
+        self.here.send(self.people.links, self._pulse.heartbeat(self.round))
 
     # -- moving on ------------------------------------------------------------------------------------------
 
@@ -418,32 +418,15 @@ class Member:
         released = self.desk.offer and why_released(self.here, self.people, self.round, self.desk)
         self.desk.tell(Release(released) if released else Wait(self._waiting[0]))
 
-    def _heartbeat(self) -> Heartbeat:
-        chief = self.round.chief if self.here.chain.height >= 0 else None
-        abstains = why_not_leading(self.round) if chief == self.here.me.node else ""
-        return Heartbeat(
-            height=self.here.chain.next,
-            view=self.round.view,
-            training=self.people.trains and not self.people.stopping,
-            ready=self.desk.ready() is not None,
-            away=self.people.stopping,
-            abstains=abstains[:400],
-            reached=self.people.worth_telling(),
-        )
-
     def _tick(self) -> None:
-        """Beat: at every interval, and at once when what others wait for changed."""
-        beat, now_ms = self._heartbeat(), self.here.now_ms
-        due = self._beat_ms is None or now_ms >= self._beat_ms + self.here.settings.heartbeat_ms
-        if due:
+        """At every heartbeat, look around for what may be lost; then beat, if it is time or worth it."""
+        if self._pulse.is_due():
             self.catchup.look_around()
-            if now_ms - self.round.began_ms >= self.here.settings.heartbeat_ms:
+            if self.here.now_ms - self.round.began_ms >= self.here.settings.heartbeat_ms:
                 self._say_again(tuple(self.people.links))
             if not self.here.is_member and self._removed_at is None and self.people.links:
                 self.people.ask_to_join()
-        if due or _pressing(beat) != _pressing(self._beat):
-            self.here.send(self.people.links, beat)
-            self._beat, self._beat_ms = beat, now_ms if due else self._beat_ms
+        self._pulse.beat(self.round)
 
     def _say_again(self, to: tuple[NodeId, ...]) -> None:
         if self.here.chain.height >= 0 and self.here.is_member:
@@ -473,8 +456,7 @@ class Member:
             here.do(Gone())
 
     def _wake_at_ms(self) -> int:
-        assert self._beat_ms is not None
-        at_ms = self._beat_ms + self.here.settings.heartbeat_ms
+        at_ms = self._pulse.next_ms
         patience = ends_at_ms(self.round) if self.here.chain.height >= 0 else None
         return min(at_ms, patience[0]) if patience is not None else at_ms
 
@@ -489,11 +471,6 @@ def _height(message: RoundMessage) -> int:
             return message.change.height
         case Open() | Propose():
             return message.height
-
-
-def _pressing(beat: Heartbeat | None) -> tuple[object, ...]:
-    """What others wait for in a heartbeat, so that it is said at once; the rest can wait for the next."""
-    return () if beat is None else (beat.training, beat.away, beat.abstains, beat.view)
 
 
 def _told(here: Here, block: Block) -> str:

@@ -7,6 +7,7 @@ the view when patience ends. Links, trainers and disks are not its business: tho
 
 from dataclasses import dataclass, field
 
+from comind.p2p.core.abstaining import why_abstaining
 from comind.p2p.core.ballots import Ballots
 from comind.p2p.core.desk import Desk
 from comind.p2p.core.discovery import Discovery
@@ -31,8 +32,9 @@ from comind.p2p.core.messages import (
 from comind.p2p.core.phases import Phase, Sign, after
 from comind.p2p.core.pledges import Pledges
 from comind.p2p.core.rotation import leading_order
-from comind.p2p.core.signing import open_hash, open_statement, propose_statement, vote_statement
-from comind.p2p.core.succession import Succession, check_change, check_new_view
+from comind.p2p.core.signing import vote_statement
+from comind.p2p.core.succession import Succession, check_change
+from comind.p2p.core.validity import check_open, check_propose
 from comind.p2p.core.wire import block_hash, read
 from comind.p2p.core.words import NO_ROOT, BlockHash, Incarnation, NodeId, Root, Rule, View
 
@@ -141,7 +143,8 @@ class Round:
         """R6: contribute to it, and get its average (R7)."""
         if open.view < self.view or self.pledges.is_stale(peer, open.incarnation):
             return
-        name = self._check_open(peer, open)
+        self._check_sender(peer, open)
+        name = check_open(self.here, open)
         if self.opened is not None and self.opened.open.view == open.view:
             if self.opened.open.incarnation >= open.incarnation:
                 if self.opened.open.incarnation == open.incarnation and self.opened.hash != name:
@@ -169,7 +172,8 @@ class Round:
                 if before.hash != block_hash(propose.block):
                     raise PeerMisbehaved("two proposals of one view")
                 return
-        block = self._check_propose(peer, propose)
+        self._check_sender(peer, propose)
+        block = check_propose(self.here, propose, self.opened.open if self.opened else None)
         self.enter(View(propose.view), Sign.PROPOSED)
         self.proposed = Proposed(propose, block_hash(propose.block), block, self.here.now_ms)
         self._keep_block(propose.block)
@@ -333,27 +337,7 @@ class Round:
 
     def why_abstaining(self) -> str:
         """Say why a voter signs nothing now; empty if it may."""
-        here = self.here
-        if self.pledges.restored:
-            return "its disk was restored from a backup: it waits for a new vote"
-        if self.people.had_quorum:
-            return ""
-        others = [node for node in here.chain.roster.voters() if node != here.me.node]
-        greeted = self.people.greeted().intersection(others)
-        if not here.chain.roster.is_quorum(greeted | {here.me.node}):
-            return "it waits for a quorum of voters to greet it"
-        patient = here.now_ms - self.people.started_ms < here.settings.patience_ms
-        if (
-            patient
-            and here.chain.roster.is_quorum(frozenset({here.me.node}))
-            and not greeted.issuperset(others)
-        ):
-            return "it waits for the other voters' greetings"
-        behind = any(self.people.height_of(node) > here.chain.height for node in greeted)
-        if behind and here.now_ms - self.people.started_ms < here.settings.max_patience_ms:
-            return "it catches up with the chain"
-        self.people.had_quorum = True
-        return ""
+        return why_abstaining(self.here, self.people, self.pledges)
 
     def needed(self) -> frozenset[Root]:
         """Return the roots whose bytes this height may still need (R9)."""
@@ -437,46 +421,3 @@ class Round:
     def _check_sender(self, peer: NodeId, message: Open | Propose) -> None:
         if peer != message.node or message.node != self.chief_of(View(message.view)):
             raise PeerMisbehaved(f"{type(message).__name__} of a node that does not lead")
-
-    def _check_open(self, peer: NodeId, open: Open) -> OpenHash:
-        here = self.here
-        self._check_sender(peer, open)
-        name = open_hash(open)
-        if not here.verify(peer, open_statement(here.network, open), open.signature):
-            raise PeerMisbehaved("a forged OPEN")
-        if open.attempt or open.averagers != ((open.node, 0, open.size),):
-            raise PeerMisbehaved("an OPEN with averagers that this network has not")
-        if check_new_view(open.new_view, View(open.view), here.chain, here.verify) is not None:
-            raise PeerMisbehaved("an OPEN where a lock binds")
-        headers = [here.chain.check_header(signed, here.verify) for signed in open.headers]
-        nodes = tuple(NodeId(header.node) for header in headers)
-        if nodes != here.chain.roster.in_order(frozenset(nodes)):
-            raise PeerMisbehaved("an OPEN with contributors out of order")
-        if len({header.run for header in headers}) != len(headers):
-            raise PeerMisbehaved("an OPEN that counts a run twice")
-        if any(header.size != open.size for header in headers):
-            raise PeerMisbehaved("an OPEN of another size than its headers")
-        first = here.chain.root == NO_ROOT
-        if open.rule != (Rule.INITIAL if first else Rule.MEAN) or (first and len(headers) != 1):
-            raise PeerMisbehaved("an OPEN with another rule than its base")
-        return name
-
-    def _check_propose(self, peer: NodeId, propose: Propose) -> Block:
-        here = self.here
-        self._check_sender(peer, propose)
-        if not here.verify(peer, propose_statement(here.network, propose), propose.signature):
-            raise PeerMisbehaved("a forged PROPOSE")
-        block = read(Block, propose.block)
-        lock = check_new_view(propose.new_view, View(propose.view), here.chain, here.verify)
-        here.chain.check(block, here.verify)
-        if lock is not None:
-            if propose.block != lock.block:
-                raise PeerMisbehaved("a PROPOSE of another block than the highest lock's")
-        elif block.originator != propose.node:
-            raise PeerMisbehaved("a PROPOSE of somebody else's block")
-        opened = self.opened
-        same = opened is not None and opened.open.view == propose.view and lock is None
-        if same and opened and opened.open.incarnation == propose.incarnation and block.rule != Rule.ROSTER:
-            if block.headers != opened.open.headers:
-                raise PeerMisbehaved("a PROPOSE of other contributions than its OPEN's")
-        return block
