@@ -39,7 +39,8 @@ class Discovery:
     lost_ms: dict[NodeId, int] = field(default_factory=dict)
     reached: set[NodeId] = field(default_factory=set)
     unreachable: set[NodeId] = field(default_factory=set)
-    away: set[NodeId] = field(default_factory=set)
+    away: dict[NodeId, Incarnation] = field(default_factory=dict)
+    """Who said that it stops, and as which incarnation: it is away until it is started again."""
     dialling: dict[NodeId, tuple[str, ...]] = field(default_factory=dict)
     known: dict[NodeId, tuple[str, ...]] = field(default_factory=dict)
     """Addresses of nodes off the roster."""
@@ -58,7 +59,8 @@ class Discovery:
 
     def link_up(self, peer: NodeId, incarnation: Incarnation, dialled: bool) -> None:
         self.links[peer] = Link(incarnation, self.here.now_ms, changed_ms=self.here.now_ms)
-        self.away.discard(peer)
+        if self.away.get(peer) != incarnation:  # the same one only says its last words on another connection
+            self.away.pop(peer, None)
         if peer in self.leaves and self.leaves[peer].incarnation != incarnation:
             del self.leaves[peer]
         if dialled:
@@ -90,9 +92,7 @@ class Discovery:
             link.changed_ms = self.here.now_ms
         link.heartbeat = heartbeat
         if heartbeat.away:
-            self.away.add(peer)
-        else:
-            self.away.discard(peer)
+            self.away[peer] = link.incarnation
 
     def is_heard(self, peer: NodeId) -> bool:
         """Whether it is linked, not away, and something came from it lately; oneself always is."""
@@ -274,7 +274,7 @@ class Discovery:
             self.skipped_ms.pop(node, None)
             self.reached.discard(node)
             self.unreachable.discard(node)
-            self.away.discard(node)
+            self.away.pop(node, None)
 
     def _trains(self, node: NodeId) -> bool:
         if node == self.here.me.node:

@@ -69,18 +69,26 @@ def test_a_member_is_silent_when_nothing_came_for_three_seconds(later_ms: int, h
     assert known.is_heard(node(1))
 
 
-def test_who_is_away_is_not_heard_until_it_says_otherwise_or_links_anew() -> None:
+def test_who_is_away_is_not_heard_until_it_is_started_again() -> None:
     known = people(1)
     known.beat(node(1), heartbeat(away=True))
     assert not known.is_heard(node(1))
     assert known.why_silent(node(1)) == "away"
-    known.beat(node(1), heartbeat())
-    assert known.is_heard(node(1))
-    known.beat(node(1), heartbeat(away=True))
     known.link_down(node(1))
     assert known.why_silent(node(1)) == "away"
     known.link_up(node(1), incarnation(1), dialled=False)
     assert known.is_heard(node(1))
+
+
+def test_who_is_away_stays_so_when_its_link_moves_to_another_connection_as_it_ends() -> None:
+    """Two nodes that dialled each other have two connections for a moment, and they end one by one."""
+    known = people(1)
+    known.beat(node(1), heartbeat(away=True))
+    known.link_up(node(1), known.links[node(1)].incarnation, dialled=True)
+    known.beat(node(1), heartbeat())
+    assert not known.is_heard(node(1))
+    known.link_down(node(1))
+    assert known.why_silent(node(1)) == "away"
 
 
 def test_a_new_link_replaces_the_one_before_with_all_that_was_said_on_it() -> None:

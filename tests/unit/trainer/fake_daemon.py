@@ -100,11 +100,14 @@ class FakeDaemon:
         self._trainer: Channel | None = None
         self._strangers: list[Channel] = []
         self._wake, self._woken = os.pipe()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(self._wake,), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """End as if killed."""
+        wake, self._wake = self._wake, -1
+        if wake < 0:
+            return  # it dies already
         if self._thread is not None and self._thread is not threading.current_thread():
             os.write(self._woken, b"x")
             self._thread.join(PATIENCE_S)
@@ -115,14 +118,11 @@ class FakeDaemon:
             if channel is not None:
                 channel.close()
         self._trainer = None
-        if self._wake >= 0:
-            os.close(self._wake)
-            os.close(self._woken)
-            self._wake = -1
+        os.close(wake)
+        os.close(self._woken)
 
     def close(self) -> None:
-        if self._wake >= 0:
-            self.stop()
+        self.stop()
         if self.trouble is not None:
             raise self.trouble
 
@@ -227,18 +227,18 @@ class FakeDaemon:
 
     # -- the thread -----------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _run(self, wake: int) -> None:
         try:
-            self._serve()
+            self._serve(wake)
         except BaseException as trouble:  # noqa: BLE001  told by `close`, in the test's own thread
             self.trouble = trouble
 
-    def _serve(self) -> None:
+    def _serve(self, wake: int) -> None:
         while True:
             channels = [one for one in (self._trainer, *self._strangers) if one is not None]
-            watched: list[int | socket.socket | Channel] = [self._wake, self._listener, *channels]
+            watched: list[int | socket.socket | Channel] = [wake, self._listener, *channels]
             ready, _, _ = select.select(watched, [], [])
-            if self._wake in ready:
+            if wake in ready:
                 return
             if self._listener in ready:
                 connection, _ = self._listener.accept()
