@@ -2,9 +2,9 @@
 
     benchmarks/daemon.py --nodes 3 --seconds 20
 
-Starts a network of daemons without trainers through the command line, as a person would, and prints the time
-from `comind node` to its ready line, the resident memory, and the share of a core that each takes while nothing
-happens. Knows nothing of rounds.
+Starts a network of daemons without trainers through the command line, as a person would, and prints the
+time from `comind node` to its ready line, the resident memory, and the share of a core that each takes while
+nothing happens. Knows nothing of rounds.
 """
 
 import argparse

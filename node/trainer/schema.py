@@ -46,7 +46,7 @@ class Schema:
 
     @cached_property
     def hash(self) -> bytes:
-        """BLAKE3 digest of names, shapes and dtypes, 32 bytes; it is in every header."""
+        """BLAKE3 digest of names, shapes and dtypes, 32 bytes; a checkpoint names it."""
         return digest("schema", self.layout)
 
     def spans(self) -> Iterator[tuple[Tensor, slice]]:
