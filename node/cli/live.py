@@ -2,7 +2,7 @@
 
 The daemon is in a session of its own, so that Ctrl-C reaches it once, from here, and a view that is stopped
 or killed leaves it alone; what it says goes to the log in its home, and from there to the screen. Knows
-nothing of rounds: the newest `Status` is drawn when it comes, and each half second, since durations grow.
+nothing of rounds: the newest `Status` is drawn when it comes, and each second, since durations grow.
 """
 
 import os
@@ -29,8 +29,8 @@ from comind.node.cli.phrases import plain
 from comind.node.cli.picture import fitting
 from comind.node.home import Home
 
-REDRAW_S = 0.5
-MIN_REDRAW_S = 0.2
+REDRAW_S = 1.0
+MIN_REDRAW_S = 0.25
 """However fast rounds go: nobody reads faster, and the machine has a model to train."""
 STALE_S = 1.0
 """A status of this age is asked for anew: what changed may be only how long ago a member was heard."""
