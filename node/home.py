@@ -173,6 +173,7 @@ def resolve_invite(
     if given is None:
         raise ConfigError(
             "no invite: give the file that `comind init` wrote, with --invite-file PATH or in COMIND_INVITE"
+            " (in a script: comind.join(invite=PATH))"
         )
     if remembered is not None and remembered.network != given.network:
         raise ConfigError(

@@ -38,7 +38,7 @@ HomeOption = Annotated[
 ]
 ListenOption = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="What to bind: tcp://host:port; bulk goes by the port after it."),
+    typer.Option(metavar="ADDRESS", help="What to bind: tcp://host:port. The port after it is kept free."),
 ]
 AdvertiseOption = Annotated[
     list[str] | None,

@@ -21,6 +21,7 @@ from comind.p2p.shell.addresses import (
     Advertised,
     Listen,
     advertise,
+    listen_as_advertised,
     parse_address,
     parse_listen,
 )
@@ -59,14 +60,14 @@ def found(home: Home, wishes: Wishes, settings: Settings) -> None:
     sys.stdout.write(
         f'Founded network "{network}" ({invite.network.hex()[:8]}).'
         f" This node is {name} at {' '.join(reached.addresses)}{reach}\n\n"
-        f"Start it here:\n\n  comind node{home_flag(home)}\n\n"
+        f"Start it here (a training script starts it by itself):\n\n  comind node{home_flag(home)}\n\n"
         f"The invite is in {file}\n\n{for_the_others(file, network, invite.seeds)}"
     )
 
 
 def _addresses(wishes: Wishes) -> tuple[str, Advertised]:
     """What every start shall listen on, and what the invite leads to."""
-    listen = parse_listen(wishes.listen or "*")
+    listen = parse_listen(wishes.listen or listen_as_advertised(wishes.advertise) or "*")
     port = _port(listen)
     said = f"tcp://{listen.host}:{port}"
     if wishes.advertise:

@@ -99,6 +99,8 @@ def round_of(status: Status) -> str:
 def _leads(status: Status) -> _Flow:
     if not status.chief:
         return _Flow(Text("nobody leads yet"))
+    if status.rounds and status.round >= status.rounds:
+        return _Flow(Text("nobody leads any more"))
     return _Flow(
         Text.assemble("leads now  ", (plain(status.chief_name), "bold")),
         f"next  {plain(status.next_chief_name)}" if status.next_chief else "",
@@ -225,7 +227,7 @@ def _traffic(status: Status) -> _Flow:
         f"sent {size(status.bytes_sent)}",
         f"received {size(status.bytes_received)}",
         "no trainer here" if status.trainer == "none" else f"trainer {plain(status.trainer)}",
-        Text(f"bad messages: {several(dropped, 3)}", "yellow") if dropped else "",
+        Text(f"turned away: {several(dropped, 3)}", "yellow") if dropped else "",
     )
 
 

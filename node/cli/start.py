@@ -16,7 +16,7 @@ from comind.node.cli.names import name_or_host
 from comind.node.home import Home, prepare, recall_invite, remember_invite, resolve_invite
 from comind.node.remembered import Kept, recall
 from comind.p2p.core.errors import ConfigError
-from comind.p2p.shell.addresses import parse_address, parse_listen
+from comind.p2p.shell.addresses import listen_as_advertised, parse_address, parse_listen
 
 DAEMON = (sys.executable, "-P", "-m", "comind.node.daemon")
 """-P: a file in the working folder, which may be anybody's training code, is not imported."""
@@ -68,7 +68,8 @@ def settled(home: Home, wishes: Start) -> list[str]:
     if invite != recall_invite(home):
         remember_invite(home, invite)
     flags = [("--home", str(home.path)), *(("--seed", seed) for seed in seeds)]
-    flags += [("--listen", kept.listen)] if kept.listen else []
+    listen = kept.listen or listen_as_advertised(kept.advertise)
+    flags += [("--listen", listen)] if listen else []
     flags += [("--advertise", address) for address in kept.advertise]
     flags += [("--name", wishes.name)] if wishes.name is not None else []
     return [word for flag in flags for word in flag] + (["--no-lead"] if wishes.no_lead else [])

@@ -50,7 +50,7 @@ def _live(options: Options, stop: Wakeup) -> None:
             loop = Loop(parts, log, stop)
             ending = loop.run()
         if ending is not Ending.RESTORED:
-            log(ending.value)
+            log(loop.last_words)
             return
         above = loop.seen_above
 

@@ -5,6 +5,7 @@ nothing of a round. Time is monotonic.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from enum import Enum
 from typing import assert_never
 
@@ -95,8 +96,12 @@ class Loop:
         """Whether note was taken of the newest block."""
         self._seeking = False
         self._seeds = list(parts.seeds)
+        self._unreached = ""
+        """Why a seed gave no link, while there is none at all."""
         self._ending: Ending | None = None
         self._over = False
+        self.last_words = ""
+        """How it ended, for the log."""
         self.seen_above: Incarnation | None = None
         """With `Ending.RESTORED`: the highest incarnation that somebody saw of this node."""
 
@@ -110,7 +115,8 @@ class Loop:
         while not self._over:
             self._turn()
         assert self._ending is not None
-        self._audience.farewell(*self._farewell(self._ending))
+        self.last_words, as_asked = self._farewell(self._ending)
+        self._audience.farewell(self.last_words, as_asked)
         return self._ending
 
     def _begin(self) -> None:
@@ -328,6 +334,7 @@ class Loop:
         if lonely == self._seeking:
             return
         self._seeking = lonely
+        self._unreached = ""
         for seed in self._seeds:
             if lonely:
                 self._parts.links.dial_seed(seed)
@@ -339,7 +346,9 @@ class Loop:
             self._seeds.remove(address)
             self._parts.links.undial_seed(address)
         else:
-            self._say(f"seed {address}: {because}; it is tried again")
+            self._unreached = f"seed {address}: {because}"
+            self._say(f"{self._unreached}; it is tried again")
+            self._events += self._take_happenings(self._parts.trainers.unreached(self._unreached))
 
     # -- what is said ---------------------------------------------------------------------------------------
 
@@ -356,7 +365,10 @@ class Loop:
 
     def _farewell(self, ending: Ending) -> tuple[str, bool]:
         """What whoever asked for the end is told, and whether it is that one: leaving can fail."""
-        stays = any(one.me and one.state != "joining" for one in self._picture().members)
+        picture = self._picture()
+        stays = any(one.me and one.state != "joining" for one in picture.members)
+        if ending is Ending.LEFT and picture.height < 0:
+            return "this node had joined no network yet: it stops", True
         if ending is Ending.LEFT and stays:
             return "no block took this node off the roster in time: it is away", False
         return ending.value, True
@@ -364,6 +376,9 @@ class Loop:
     def _status(self) -> Status:
         parts = self._parts
         links = parts.links
+        picture = self._picture()
+        if self._unreached:
+            picture = replace(picture, because=f"{picture.because}: {self._unreached}")
         return status_of(
-            self._picture(), parts.me, parts.network, links.sent_bytes, links.received_bytes, links.dropped
+            picture, parts.me, parts.network, links.sent_bytes, links.received_bytes, links.dropped
         )

@@ -58,6 +58,8 @@ class HungUp:
     who: Connection
 
 
+NOT_HEARD = "this node has not heard from its network yet"
+
 Happening = TrainerAttached | TrainerOffered | TrainerLeft | LeaveAsked | Brought | Asked | HungUp
 
 
@@ -80,6 +82,7 @@ class Trainers:
         self._trainer: _Trainer | None = None
         self._early: list[tuple[Connection, Attach]] = []
         """Trainers that came before this node knew its network."""
+        self._early_word = NOT_HEARD
         path.unlink(missing_ok=True)  # a dead daemon's: this one holds the home's lock
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
@@ -115,6 +118,11 @@ class Trainers:
         if (trainer := self._trainer) is not None and (wrong := self._differs(trainer.layout)):
             happened += self._guarded(trainer.at, lambda: self._turn_away(trainer.at, wrong))
         return happened
+
+    def unreached(self, because: str) -> list[Happening]:
+        """Tell those who came too early why this node hears nothing."""
+        self._early_word = f"{NOT_HEARD}: {because}"
+        return [one for who, _ in list(self._early) for one in self.say(who, Waiting(self._early_word), True)]
 
     def say(self, who: Connection, word: FromDaemon, replace: bool = False) -> list[Happening]:
         """Tell somebody something; it is dropped if it does not listen."""
@@ -191,7 +199,7 @@ class Trainers:
             return self._turn_away(who, refusal)
         if (facts := self._facts) is None:
             self._early.append((who, attach))
-            self._said(who, Waiting("this node has not heard from its network yet"), None, True)
+            self._said(who, Waiting(self._early_word), None, True)
             return []
         tensors = layout.layout_of(attach.schema)
         if refusal := self._differs(tensors):

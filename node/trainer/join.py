@@ -79,8 +79,12 @@ def _resolve(home: Home, invite: str | os.PathLike[str] | None) -> None:
         raise ConfigError(
             "an invite is a secret: keep it in a file (chmod 600), and give its path as invite="
         )
-    ask = (lambda: getpass("invite (hidden): ")) if sys.stdin is not None and sys.stdin.isatty() else None
-    remember_invite(home, resolve_invite(home, file, os.environ, ask))
+    is_asked = sys.stdin is not None and sys.stdin.isatty()
+    remember_invite(home, resolve_invite(home, file, os.environ, _ask if is_asked else None))
+
+
+def _ask() -> str:
+    return getpass("paste the invite's text (it stays hidden): ")
 
 
 def _options(seed: str | Sequence[str] | None, name: str | None, listen: str | None) -> list[str]:
@@ -99,7 +103,10 @@ def _start(home: Home, options: Sequence[str], on_line: Callable[[str], None]) -
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     _daemons.append(daemon)
-    on_line(f"started a daemon in {home.path}; its log is {home.log_file}")
+    on_line(
+        f"started a daemon in {home.path}, which ends after its training, or 10 minutes after its last"
+        f" trainer was gone; its log is {home.log_file}"
+    )
     for _ in range(int(MAX_START_S / LOOK_EVERY_S)):
         try:
             status = daemon.wait(LOOK_EVERY_S)

@@ -116,6 +116,8 @@ class Chain:
     blocks: list[Block] = field(default_factory=list)
     head: BlockHash = GENESIS_PARENT
     roster: Roster = field(default_factory=lambda: Roster(()))
+    names: dict[NodeId, str] = field(default_factory=dict)
+    """What each node that ever was a member was called last."""
     settings: Settings = field(default_factory=Settings)
     name: str = ""
     round: int = 0
@@ -314,6 +316,7 @@ class Chain:
         if block.settings is not None:
             self.settings, self.name = block.settings, block.name
         self.roster = self.roster_after(block)
+        self.names.update((entry.node, entry.name) for entry in self.roster)
         if block.rule != Rule.ROSTER and block.root != NO_ROOT:
             self.root, self.size, self.based_at = Root(block.root), block.size, Height(block.height)
         if block.layout:

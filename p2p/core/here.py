@@ -71,7 +71,7 @@ class Here:
     def name(self, node: NodeId) -> str:
         """Return what a person calls this node; its short id where it has told no name."""
         entry = self.chain.roster.get(node)
-        return entry.name if entry else self.names.get(node, short_id(node))
+        return entry.name if entry else self.names.get(node) or self.chain.names.get(node, short_id(node))
 
     def list_names(self, nodes: Iterable[NodeId]) -> str:
         names = [self.name(node) for node in nodes]

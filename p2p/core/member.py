@@ -73,7 +73,7 @@ from comind.p2p.core.round import Opened, Round
 from comind.p2p.core.signing import Signer, Verify
 from comind.p2p.core.waiting import why_released, why_waiting
 from comind.p2p.core.wire import read
-from comind.p2p.core.words import NO_ROOT, Height, NetworkId, NodeId, Root, View
+from comind.p2p.core.words import NO_ROOT, Height, NetworkId, NodeId, Root, Rule, View
 
 LEAVING_MS = 15_000
 """After so long without a block that removes it, a leaving member goes away instead."""
@@ -226,8 +226,7 @@ class Member:
                 self.here.send((peer,), self.catchup.blocks_from(Height(message.first)))
             case Blocks():
                 self.catchup.answered(peer)
-                for committed in message.blocks:
-                    self._on_committed(peer, committed)
+                self._on_blocks(peer, message.blocks)
                 if message.blocks and self.people.height_of(peer) > self.here.chain.height:
                     self.catchup.ask(peer)
             case Committed():
@@ -248,12 +247,19 @@ class Member:
         if self.people.height_of(peer) > self.here.chain.height:
             self.catchup.ask(peer)
 
-    def _on_committed(self, peer: NodeId, committed: Committed) -> None:
+    def _on_blocks(self, peer: NodeId, blocks: tuple[Committed, ...]) -> None:
+        before, many = self.here.chain.height, len(blocks) > 1
+        for committed in blocks:
+            self._on_committed(peer, committed, noted=not many)
+        if many and (caught_up := self.here.chain.height - before):
+            self.here.note(f"caught up {caught_up} blocks, to height {self.here.chain.height}")
+
+    def _on_committed(self, peer: NodeId, committed: Committed, noted: bool = True) -> None:
         height = committed.certificate.height
         if height > self.here.chain.next:
             self.catchup.ask(peer)
         elif height == self.here.chain.next:
-            self._commit(committed, tell=False)
+            self._commit(committed, tell=False, noted=noted)
 
     def _on_round_message(self, peer: NodeId, message: RoundMessage) -> None:
         height = _height(message)
@@ -331,7 +337,7 @@ class Member:
         if patience is not None and self.here.now_ms >= patience[0]:
             round.give_up(patience[1])  # R12
 
-    def _commit(self, committed: Committed, tell: bool) -> None:
+    def _commit(self, committed: Committed, tell: bool, noted: bool = True) -> None:
         """R10: store block and certificate, tell everyone if nobody told us, and go on to the next height."""
         here = self.here
         was_member = here.is_member
@@ -347,7 +353,8 @@ class Member:
         if was_member and not here.is_member:
             self._removed_at = here.chain.height
         self.people.forget_settled()
-        here.note(_told(here, block))
+        if noted:
+            here.note(_told(here, block))
         self._begin_round()
 
     def _begin_round(self) -> None:
@@ -475,9 +482,11 @@ def _height(message: RoundMessage) -> int:
 
 def _told(here: Here, block: Block) -> str:
     who = here.name(NodeId(block.originator))
+    if block.rule == Rule.GENESIS:
+        return f"height {block.height}: {who} founded {block.name}"
     if block.headers:
         return f"height {block.height} ({block.rule}) led by {who}: {len(block.headers)} counted"
-    return f"height {block.height} ({block.rule}) led by {who}: {len(block.changes)} changes of the roster"
+    return f"height {block.height} (roster) led by {who}: {len(block.changes)} changed"
 
 
 def _trust_own_disk(node: NodeId, statement: bytes, signature: bytes) -> bool:

@@ -6,7 +6,7 @@ Knows nothing of ZeroMQ. Looks at the machine's routes, and sends nothing to fin
 import ipaddress
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from comind.p2p.core.errors import ConfigError
@@ -70,6 +70,16 @@ def parse_listen(text: str) -> Listen:
             f"--listen has port {port}, but needs the one after it too: give at most {_HIGHEST_CONTROL_PORT}"
         )
     return Listen(host, (port,))
+
+
+def listen_as_advertised(advertised: Sequence[str]) -> str | None:
+    """Return the `--listen` of a node that was told only what to advertise: that port; None if it is not one.
+
+    Raises:
+        ConfigError: something else than addresses was given.
+    """
+    ports = {parse_address(address, "--advertise").rpartition(":")[2] for address in advertised}
+    return f"*:{ports.pop()}" if len(ports) == 1 else None
 
 
 def parse_address(text: str, option: str) -> str:

@@ -116,6 +116,8 @@ def test_a_joiner_catches_up_with_a_long_chain_and_adopts_its_newest_average() -
     cluster = Cluster.founded(trainers=3)
     cluster.run_until(committed(round=12))
     cluster.join("oslo", through="lima")
+    cluster.run_until(caught_up("oslo"))
+    assert cluster.report().count("caught up") == 1
     cluster.run_until(caught_up("oslo") & trainer_is(State.TRAINING, "oslo"))
     first = cluster.trainer("oslo").adoptions[0]
     assert first in [cluster.history.hashes[height] for height in range(12, cluster.height("oslo") + 1)]

@@ -45,7 +45,7 @@ def test_it_ends_with_the_lines_for_here_and_for_the_others(comind: Comind, home
         f"""\
 Founded network "our hospitals" ({invite.network.hex()[:8]}). This node is berlin at tcp://berlin.example:7700
 
-Start it here:
+Start it here (a training script starts it by itself):
 
   comind node
 
@@ -109,6 +109,11 @@ def test_a_home_founds_one_network(comind: Comind, home: Home) -> None:
 def test_where_to_listen_and_what_to_advertise_are_remembered(comind: Comind, home: Home) -> None:
     assert comind("init", "--listen", "127.0.0.1:7900", *AT)[0] == 0
     assert recall(home) == Kept("tcp://127.0.0.1:7900", ("tcp://berlin.example:7700",))
+
+
+def test_the_port_that_is_advertised_is_bound_where_no_other_is_named(comind: Comind, home: Home) -> None:
+    assert comind("init", "--advertise", "tcp://berlin.example:7800")[0] == 0
+    assert recall(home) == Kept("tcp://*:7800", ("tcp://berlin.example:7800",))
 
 
 def test_the_port_that_the_invite_names_holds_for_every_start(comind: Comind, home: Home) -> None:

@@ -57,7 +57,7 @@ waiting for oslo to reach the interval, since 2.1 s
   12     berlin          0.3 s  berlin 512, lima   oslo: silent for
                                 480                12 s
 
-sent 1.2 GB   received 42 B   trainer ready   bad messages: a forged vote 2"""
+sent 1.2 GB   received 42 B   trainer ready   turned away: a forged vote 2"""
     )
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from comind.p2p.core.effects import Note, Send
-from comind.p2p.core.messages import AskBlocks
+from comind.p2p.core.messages import AskBlocks, Remove
 from comind.p2p.core.words import short_id
-from tests.unit.core.build import founded, ground, node, nodes
+from tests.unit.core.build import append, founded, ground, node, nodes, roster_block
 
 
 def test_a_message_goes_to_each_once_never_to_oneself_and_never_to_nobody() -> None:
@@ -39,6 +39,12 @@ def test_a_node_is_called_by_the_chain_then_by_itself_then_by_its_id() -> None:
     assert here.name(node(0)) == "node-0"
     assert here.name(node(1)) == "what it says"
     assert here.name(node(2)) == short_id(node(2))
+
+
+def test_who_left_keeps_the_name_that_the_chain_knew_it_by() -> None:
+    chain = founded(voters=3)
+    append(chain, roster_block(chain, [Remove(node=node(2), because="it left")]))
+    assert ground(chain).name(node(2)) == "node-2"
 
 
 def test_who_is_a_member_and_votes_is_read_from_the_chain() -> None:

@@ -246,6 +246,7 @@ def test_leaving_ends_it_when_the_member_is_gone_and_failing_to_is_told(daemon: 
         Said("nobody answers"),
         Refused("no block took this node off the roster in time: it is away"),
     ]
+    assert daemon.loop.last_words == "no block took this node off the roster in time: it is away"
 
 
 def test_a_full_disk_ends_it(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,6 +162,10 @@ def test_a_trainer_that_comes_before_the_network_is_known_waits_and_is_told(tmp_
     end = desk.connect()
     assert desk.says(end, attach()) == []
     assert isinstance(desk.hears(end)[0], Waiting)
+    assert desk.trainers.unreached("seed tcp://a:1: nobody answers there") == []
+    heard = desk.hears(end)[0]
+    assert isinstance(heard, Waiting)
+    assert heard.because.endswith("network yet: seed tcp://a:1: nobody answers there")
     assert desk.trainers.know(facts()) == [TrainerAttached()]
     assert isinstance(desk.hears(end)[0], Welcome)
     desk.trainers.close()

@@ -52,6 +52,15 @@ def built(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built(frozenset(sources), out / f"{NAME}.tar.gz", out / f"{NAME}-py3-none-any.whl")
 
 
+def test_a_script_beside_a_clone_that_is_named_comind_gets_the_package(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "comind").symlink_to(root)
+    look = "import comind; print(comind.__file__)"
+    ran = subprocess.run(
+        [sys.executable, "-c", look], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert Path(ran.stdout.strip()).resolve() == root / "comind" / "__init__.py"
+
+
 def test_the_sdist_holds_the_sources_as_plain_files(built: Built) -> None:
     with tarfile.open(built.sdist) as archive:
         members = archive.getmembers()
