@@ -11,6 +11,7 @@ from comind.p2p.core.door import Arrivals, Decision, DoorForAll, Open, Wait, why
 from comind.p2p.core.errors import PeerMisbehaved
 from comind.p2p.core.here import Here
 from comind.p2p.core.messages import Arrival, Header, Ready, SignedHeader
+from comind.p2p.core.wire import read
 from comind.p2p.core.words import NO_ROOT, NodeId, View
 
 FIRST_VIEW = View(0)
@@ -94,6 +95,12 @@ class Gathering:
         if isinstance(decision, Open) and len(decision.contributors) < self.here.settings.min_peers:
             return Wait(f"an average takes {self.here.settings.min_peers} contributions")
         return decision
+
+    def left_of(self, headers: tuple[SignedHeader, ...]) -> tuple[NodeId, ...]:
+        """Return whose contributions of an OPEN can still be had, in roster order (R6)."""
+        opened = frozenset(NodeId(read(Header, signed.header).node) for signed in headers)
+        usable = opened.intersection(self._usable()) - self._counted_twice()
+        return self.here.chain.roster.in_order(usable)
 
     def headers_of(self, nodes: tuple[NodeId, ...]) -> tuple[SignedHeader, ...]:
         return tuple(self.announced[node].signed for node in nodes)

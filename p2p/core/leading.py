@@ -7,15 +7,16 @@ Knows nothing of how others vote.
 from msgspec.structs import replace
 
 from comind.p2p.core import door
-from comind.p2p.core.effects import OpenHash
+from comind.p2p.core.effects import Lost, OpenHash
 from comind.p2p.core.messages import Block, NewView, Open, Propose
 from comind.p2p.core.minutes import absentees, is_urgent, mean_metrics, roster_changes
 from comind.p2p.core.phases import Phase
 from comind.p2p.core.round import Round
 from comind.p2p.core.signing import sign_open, sign_propose
 from comind.p2p.core.succession import Choice
+from comind.p2p.core.validity import MAX_ATTEMPT
 from comind.p2p.core.wire import block_hash, pack, read
-from comind.p2p.core.words import NO_ROOT, NodeId, Root, Rule
+from comind.p2p.core.words import NO_ROOT, NodeId, Root, Rule, View
 
 _UNSIGNED = bytes(64)
 
@@ -66,6 +67,27 @@ def on_averaged(round: Round, name: OpenHash, root: Root) -> None:
     _propose(round, pack(block), open.new_view)
 
 
+def on_lost(round: Round, lost: Lost) -> None:
+    """A contribution to one's own OPEN will not come: open again without it, or leave the view (R6)."""
+    opened, here = round.opened, round.here
+    if opened is None or opened.hash != lost.open or opened.open.node != here.me.node or round.proposed:
+        return
+    next_turn = None if lost.at_fault else View(round.view + len(round.order))
+    round.gathering.refuse(lost.peer, lost.because, upto=next_turn)
+    name = here.name(lost.peer)
+    because = f"lost the contribution of {name}: {lost.because}"[:400]
+    here.note(because)
+    left = round.gathering.left_of(opened.open.headers)
+    averager_failed = lost.peer == here.me.node and not lost.at_fault
+    enough = len(left) >= (here.settings.min_peers if opened.open.rule == Rule.MEAN else 1)
+    if opened.open.attempt < MAX_ATTEMPT and enough and not averager_failed and not why_not_leading(round):
+        _open(round, left, opened.open.new_view, opened.open.attempt + 1)
+        return
+    round.cannot_lead = because
+    if round.may_promise():
+        round.give_up(because)
+
+
 def why_not_leading(round: Round) -> str:
     """Say why this member, as the chief, goes no further now; empty if it does."""
     if round.cannot_lead:
@@ -100,7 +122,7 @@ def _changes_are_due(round: Round) -> bool:
     return any(is_urgent(change) for change in roster_changes(round.here, round.people, round.skipped()))
 
 
-def _open(round: Round, contributors: tuple[NodeId, ...], new_view: NewView) -> None:
+def _open(round: Round, contributors: tuple[NodeId, ...], new_view: NewView, attempt: int = 0) -> None:
     here = round.here
     first = round.gathering.announced[contributors[0]].header
     initial = here.chain.root == NO_ROOT
@@ -110,7 +132,7 @@ def _open(round: Round, contributors: tuple[NodeId, ...], new_view: NewView) -> 
         Open(
             height=here.chain.next,
             view=round.view,
-            attempt=0,
+            attempt=attempt,
             rule=Rule.INITIAL if initial else Rule.MEAN,
             headers=round.gathering.headers_of(contributors),
             averagers=((here.me.node, 0, first.size),),

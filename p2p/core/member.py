@@ -43,7 +43,7 @@ from comind.p2p.core.effects import (
 from comind.p2p.core.errors import PeerMisbehaved
 from comind.p2p.core.here import Here, Me
 from comind.p2p.core.later import Later, RoundMessage
-from comind.p2p.core.leading import is_due, lead, on_averaged
+from comind.p2p.core.leading import is_due, lead, on_averaged, on_lost
 from comind.p2p.core.messages import (
     Addressbook,
     AskBlocks,
@@ -164,7 +164,8 @@ class Member:
             case Progressed():
                 self.round.on_progress(event.open)
             case Lost():
-                self.round.on_lost(event)
+                self.round.on_lost(event.open)
+                on_lost(self.round, event)  # R6
                 if self._last_opened is not None and self._last_opened.hash == event.open:
                     self._last_opened.receiving = False
             case FetchFailed():

@@ -73,7 +73,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of view 0; it doubles with each view (R11)."""
     max_patience_ms: int = 32_000
     round_limit_ms: int = 600_000
-    """The total bound of one view after its OPEN, however steadily chunks arrive (R11)."""
+    """The total bound of one view after its first OPEN, however steadily chunks arrive (R11)."""
 
 
 CHOICES: dict[str, tuple[str, ...]] = {

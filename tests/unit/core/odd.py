@@ -377,7 +377,7 @@ class Odd:
         plain = Open(
             height=self.height(),
             view=view,
-            attempt=self.mostly(0, lambda: FAR),
+            attempt=self.mostly(0, lambda: self.one_of(1, 3, 4, FAR)),
             rule=Rule.INITIAL if first else self.mostly(Rule.MEAN, lambda: self.one_of(*Rule)),
             headers=headers or (self.signed_header(),),
             averagers=self.mostly(((node(peer), 0, size),), lambda: ((self.node(), FAR, FAR),)),

@@ -56,6 +56,8 @@ from comind.p2p.shell.bulk import (
 
 NETWORK = NetworkId(bytes([1]) * 32)
 OPEN = bytes([2]) * 32
+AGAIN = bytes([5]) * 32
+"""The OPEN of a further attempt."""
 BASE = Root(bytes([3]) * 32)
 
 Values = NDArray[np.float32]
@@ -154,17 +156,19 @@ class World:
         offer = node.brings(values, step)
         self.do(node, Brought(offer, shared(values)))
 
-    def average(self, size: int, chief: Node, contributors: list[Node], weights: list[int]) -> None:
+    def average(
+        self, size: int, chief: Node, contributors: list[Node], weights: list[int], open: bytes = OPEN
+    ) -> None:
         parts = tuple(
             Part(node.id, weight, node.offer if node is chief else None)
             for node, weight in zip(contributors, weights, strict=True)
         )
-        self.do(chief, Average(OPEN, size, parts))
+        self.do(chief, Average(open, size, parts))
         for node in self.nodes:
             if node is not chief:
                 if node in contributors and node.offer is not None:
-                    self.do(node, Contribute(OPEN, chief.id, node.offer))
-                self.do(node, Receive(OPEN, size, chief.id))
+                    self.do(node, Contribute(open, chief.id, node.offer))
+                self.do(node, Receive(open, size, chief.id))
 
 
 def heard(sender: NodeId, output: Ask | Grant | ChunkList | Chunk | Refuse) -> BulkEvent:
@@ -491,6 +495,35 @@ def test_a_contributor_whose_link_breaks_is_lost_and_one_that_gave_all_is_not(wo
     assert without_progress(chief) == [Lost(OPEN, other.id, "its link broke")]
     assert Lost(OPEN, chief.id, "its link broke") in without_progress(other)
     assert Lost(OPEN, chief.id, "its averager lost a contribution") in without_progress(one)
+
+
+def test_a_further_attempt_begins_anew_and_no_key_is_used_again(world: World) -> None:
+    """R6, R7: what was averaged before is discarded; the same chunks go under other keys."""
+    rows = prepare(world, 3 * CHUNK_VALUES)
+    chief, one, other = world.nodes
+    world.bend = lambda sender, output: None if sender == other.id and isinstance(output, Chunk) else output
+    world.average(3 * CHUNK_VALUES, chief, world.nodes, WEIGHTS)
+    world.deliver()
+    world.cut(chief, other)
+    assert Lost(OPEN, other.id, "its link broke") in chief.told
+    first = list(world.sent)
+    for node in (chief, one):
+        world.do(node, Forget(OPEN))
+    world.average(3 * CHUNK_VALUES, chief, [chief, one], WEIGHTS[:2], AGAIN)
+    world.deliver()
+    (averaged,) = [told for told in chief.told if isinstance(told, Averaged)]
+    assert chief.holds(averaged.root).tobytes() == expected(rows[:2], WEIGHTS[:2])
+    assert Held(averaged.root) in one.told
+    second = world.sent[len(first) :]
+    kinds = (StreamKind.CONTRIBUTION, StreamKind.AVERAGE)
+    sealed = [
+        {(sent.stream.kind, sent.index): bytes(sent.sealed) for sent in side if isinstance(sent, Chunk)}
+        for side in (first, second)
+    ]
+    assert {kind for kind, _ in sealed[0]} == {StreamKind.CONTRIBUTION}
+    assert {kind for kind, _ in sealed[1]} == set(kinds)
+    assert all(sealed[0][chunk] != sealed[1][chunk] for chunk in sealed[0].keys() & sealed[1].keys())
+    assert len({sent.key for sent in [*first, *second] if isinstance(sent, Grant)}) == 2
 
 
 def test_a_contributor_that_gave_all_may_go(world: World) -> None:
