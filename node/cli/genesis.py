@@ -21,7 +21,7 @@ MEANINGS = {
     "weight": "What a contribution weighs: its training examples, or all alike.",
     "codec": "What a model's value is sent as.",
     "arithmetic": "What a model's value is added as.",
-    "door": "When a round opens: 'all' waits for everyone that is training.",
+    "door": "When a round opens: 'all' waits for everyone that is training; 'adaptive' calls latecomers.",
     "admission": "Who may join: 'key' is whoever holds the invite.",
     "min_peers": "No average with fewer members training.",
     "start_at": "The first average waits until so many members are training.",

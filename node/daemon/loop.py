@@ -28,6 +28,7 @@ from comind.p2p.core.effects import (
     Announced,
     Average,
     Begin,
+    CallTrainer,
     Commit,
     Contribute,
     Dial,
@@ -289,7 +290,7 @@ class Loop:
                 self._drop(Misbehaved(peer, because))
             case Keep(roots=roots):
                 parts.disk.keep(roots)
-            case Adopt() | Announced() | Begin() | Release() | Wait():
+            case Adopt() | Announced() | Begin() | Release() | Wait() | CallTrainer():
                 self._take_note_of_blocks()  # so that a trainer whose model differs hears that, and no more
                 if isinstance(action, Adopt):
                     parts.plane.do(Adopted(action.root))

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from comind.p2p.core import door
 from comind.p2p.core.effects import Lost, OpenHash
-from comind.p2p.core.messages import Block, NewView, Open, Propose
+from comind.p2p.core.messages import Block, Call, NewView, Open, Propose
 from comind.p2p.core.minutes import absentees, is_urgent, mean_metrics, roster_changes
 from comind.p2p.core.phases import Phase
 from comind.p2p.core.round import Round
@@ -104,15 +104,43 @@ def is_due(round: Round) -> bool:
     """Whether, as far as this member sees, the chief could OPEN or propose now: its door waits no more."""
     if round.phase != Phase.GATHERING:
         return False
-    return isinstance(round.gathering.decide(), door.Open) or _changes_are_due(round)
+    return isinstance(door_says(round), door.Open) or _changes_are_due(round)
+
+
+def asks_again_ms(round: Round) -> int | None:
+    """Return when the door wants to be asked again, if nothing happens before (R5)."""
+    if round.phase != Phase.GATHERING:
+        return None
+    decision = door_says(round)
+    return None if isinstance(decision, door.Open) else decision.ask_again_ms
+
+
+def door_says(round: Round) -> door.Decision:
+    """Return what the door says: to its chief, or at the latest to the chief, as far as others see."""
+    leads = round.chief == round.here.me.node
+    return round.gathering.decide() if leads else round.gathering.decide(round.gathering_ms)
 
 
 def _begin(round: Round, new_view: NewView) -> None:
     decision = round.gathering.decide()
+    if isinstance(decision, door.Call):
+        _call(round, decision)
     if isinstance(decision, door.Open):
         _open(round, decision.contributors, new_view)
     elif _changes_are_due(round):
         _propose(round, pack(_roster_block(round)), new_view)
+
+
+def _call(round: Round, decision: door.Call) -> None:
+    """R5: ask those on their way, each once, to contribute at their next step."""
+    here = round.here
+    new = round.gathering.call(decision.whom)
+    if not new:
+        return
+    here.note(f"calls {here.list_names(new)}: the door opens soon")
+    here.send(new, Call(height=here.chain.next, view=round.view))
+    if here.me.node in new:
+        round.desk.call()
 
 
 def _changes_are_due(round: Round) -> bool:

@@ -17,6 +17,7 @@ from comind.p2p.core.gathering import Gathering
 from comind.p2p.core.here import Here
 from comind.p2p.core.messages import (
     Block,
+    Call,
     Certificate,
     Committed,
     Header,
@@ -83,6 +84,8 @@ class Round:
     opened: Opened | None = None
     proposed: Proposed | None = None
     began_ms: int = 0
+    gathering_ms: int = 0
+    """Since when the chief of this view could gather."""
     fed_ms: int = 0
     """When patience was fed last."""
     due_ms: int | None = None
@@ -139,6 +142,15 @@ class Round:
                 raise PeerMisbehaved("two headers of one incarnation for one height")
         if self.gathering.add(ready):
             self.work()
+
+    def on_call(self, peer: NodeId, call: Call) -> None:
+        """R5: the door opens soon, and this member's trainer is on its way."""
+        if self.here.settings.door != "adaptive":
+            raise PeerMisbehaved("a call where the door waits for all")
+        if peer != self.chief_of(View(call.view)):
+            raise PeerMisbehaved("a call of a node that does not lead")
+        if call.view >= self.view and self.phase in (Phase.IDLE, Phase.GATHERING):
+            self.desk.call()
 
     def on_open(self, peer: NodeId, open: Open) -> None:
         """R6: contribute to it, and get its average (R7)."""
@@ -324,6 +336,9 @@ class Round:
                 here.send(members, self.opened.open)
             if self.proposed is not None:
                 here.send(members, self.proposed.propose)
+            if self.phase == Phase.GATHERING:
+                called = [node for node in self.gathering.still_called() if node in members]
+                here.send(called, Call(height=here.chain.next, view=self.view))
         for vote in (bound.prepared, bound.committed):
             if vote is not None and vote.view == self.view and vote.incarnation == here.me.incarnation:
                 here.send(electors, Voted(vote))
@@ -348,7 +363,9 @@ class Round:
     # -- inside ---------------------------------------------------------------------------------------------
 
     def _sign(self, sign: Sign) -> None:
-        self.phase = after(self.phase, sign)
+        before, self.phase = self.phase, after(self.phase, sign)
+        if self.phase == Phase.GATHERING != before:
+            self.gathering_ms = self.here.now_ms
 
     def _promise_view(self, view: View, because: str) -> None:
         self.here.note(f"view {view} of height {self.here.chain.next}: {because}")

@@ -57,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     codec: str = "float32"
     arithmetic: str = "float32"
     door: str = "all"
+    """`all`: a round waits for everyone that trains; `adaptive`: it calls those who come late (R5)."""
     admission: str = "key"
     min_peers: int = 2
     """While fewer members are training and heard from, no average opens (R5)."""
@@ -83,7 +84,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "weight": ("examples", "equal"),
     "codec": ("float32",),
     "arithmetic": ("float32",),
-    "door": ("all",),
+    "door": ("all", "adaptive"),
     "admission": ("key",),
 }
 """The values that this version knows for each of the settings that are words."""
