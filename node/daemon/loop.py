@@ -84,6 +84,7 @@ class Loop:
         self._stop = stop
         self._member = Member(parts.me, parts.network, parts.memory, parts.identity, now_ms())
         self._orders = Orders(parts.disk.put)
+        self._sync_first(self._picture())
         self._audience = Audience(parts.trainers)
         self._poller = zmq.Poller()
         self._watched: dict[int, bool] = {}
@@ -313,11 +314,17 @@ class Loop:
             return
         self._noted = True
         picture, parts = self._picture(), self._parts
+        self._sync_first(picture)
         if picture.height >= 0:
             facts = facts_of(picture, parts.me, parts.leaves_with_trainer)
             self._events += self._take_happenings(parts.trainers.know(facts))
         if picture.root != NO_ROOT:
             parts.disk.settle(picture.root)
+
+    def _sync_first(self, picture: Picture) -> None:
+        """R9: as soon as genesis is known, follow its `durability`."""
+        if picture.settings.durability == "power" and not self._parts.snapshots.syncs:
+            self._parts.snapshots.sync_first()
 
     def _drop(self, misbehaved: Misbehaved) -> None:
         self._say(f"drops the link with {short_id(misbehaved.peer)}: {misbehaved.because}")

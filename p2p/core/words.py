@@ -59,6 +59,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     door: str = "all"
     """`all`: a round waits for everyone that trains; `adaptive`: it calls those who come late (R5)."""
     admission: str = "key"
+    durability: str = "process"
+    """What the bytes behind a PREPARE outlive: every process, or every power cut, too (R9)."""
     min_peers: int = 2
     """While fewer members are training and heard from, no average opens (R5)."""
     start_at: int = 1
@@ -86,6 +88,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "arithmetic": ("float32",),
     "door": ("all", "adaptive"),
     "admission": ("key",),
+    "durability": ("process", "power"),
 }
 """The values that this version knows for each of the settings that are words."""
 

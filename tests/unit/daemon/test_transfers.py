@@ -78,6 +78,7 @@ class Node:
 
     def __init__(self, folder: Path, seed: int, now_ms: Callable[[], int]) -> None:
         folder.mkdir()
+        self.folder = folder
         self.identity = Identity.from_secret(bytes([seed]) * 32)
         self.id = self.identity.node_id
         self.snapshots = Snapshots(folder)
@@ -229,6 +230,85 @@ def test_all_hold_the_same_average_to_the_bit(world: World, size: int) -> None:
     assert without_progress(one) == without_progress(other) == [Held(averaged.root)]
     for node in world.nodes:
         assert node.holds(averaged.root).tobytes() == expected(rows, WEIGHTS)
+
+
+def journal_of(world: World, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Return what happens on all disks and is told to all members from now on: ("synced", inode of a file or
+    folder), ("told", number of the node)."""
+    journal: list[tuple[str, int]] = []
+    sync = os.fsync
+
+    def synced(descriptor: int) -> None:
+        sync(descriptor)
+        journal.append(("synced", os.fstat(descriptor).st_ino))
+
+    class Told(list[Event | Misbehaved | LookedThrough]):
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def append(self, told: Event | Misbehaved | LookedThrough) -> None:
+            super().append(told)
+            if isinstance(told, Averaged | Held):
+                journal.append(("told", self.number))
+
+    monkeypatch.setattr(os, "fsync", synced)
+    for number, node in enumerate(world.nodes):
+        node.told = Told(number)
+    return journal
+
+
+@pytest.mark.parametrize("power", [True, False], ids=["power", "process"])
+def test_r9_with_durability_power_an_average_is_synced_before_anybody_is_told_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, power: bool
+) -> None:
+    """R9: bytes, hashes and their names: only of what it was told does a member say PREPARE."""
+    prepare(world, CHUNK_VALUES + 1)
+    if power:
+        for node in world.nodes:
+            node.snapshots.sync_first()
+    journal = journal_of(world, monkeypatch)
+    chief, *_ = world.nodes
+    world.average(CHUNK_VALUES + 1, chief, world.nodes, WEIGHTS)
+    world.deliver()
+    (averaged,) = without_progress(chief)
+    assert isinstance(averaged, Averaged)
+    for number, node in enumerate(world.nodes):
+        before = journal[: journal.index(("told", number))]
+        file = node.folder / f"{averaged.root.hex()}.f32"
+        for path in (file, file.with_suffix(".hashes"), node.folder):
+            assert (("synced", path.stat().st_ino) in before) is power, path
+
+
+def test_r9_what_was_held_before_is_synced_before_it_is_told_of_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that a process left may not be on the disk yet: it is found at the start, or fetched again."""
+    one = world.nodes[0]
+    root = store(one, some(1000, 5))
+    journal = journal_of(world, monkeypatch)
+    one.snapshots.sync_first()
+    inode = (one.folder / f"{root.hex()}.f32").stat().st_ino
+    assert journal[0] == ("synced", inode)
+    world.do(one, Fetch(root, 1000, world.nodes[1].id))
+    assert one.told == [Held(root)]
+    assert journal.count(("synced", inode)) == 1
+
+
+def test_r9_an_average_that_cannot_be_synced_is_not_told_of(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(world, 1000)
+    chief, one, _ = world.nodes
+    one.snapshots.sync_first()
+
+    def fails(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    world.average(1000, chief, world.nodes, WEIGHTS)
+    world.deliver()
+    assert without_progress(one) == [Lost(OPEN, one.id, "its disk failed: Input/output error")]
+    assert one.snapshots.held() == frozenset()
 
 
 def test_the_chief_need_not_contribute_and_the_order_is_that_of_the_parts(world: World) -> None:
