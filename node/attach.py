@@ -134,6 +134,10 @@ class Waiting(_Word, frozen=True, tag="waiting"):
     because: str
 
 
+class Called(_Word, frozen=True, tag="called"):
+    """The door of a round opens soon: offer at the next step, with the examples that you have (R5)."""
+
+
 class Refused(_Word, frozen=True, tag="refused"):
     """What you sent cannot be taken: what is wrong, and how to mend it. `fatal`: the daemon hangs up."""
 
@@ -215,6 +219,8 @@ class Status(_Word, frozen=True):
     """Peers' bad messages by reason."""
     last_rounds: tuple[RoundLine, ...] = ()
     """The newest few, oldest first."""
+    opens_in_ms: int | None = None
+    """How long the door of the round waits at most; None: it has no deadline (R5)."""
 
 
 class StatusOf(_Word, frozen=True, tag="status"):
@@ -234,7 +240,9 @@ class Done(_Word, frozen=True, tag="done"):
 
 
 ToDaemon = Attach | Offered | Finished | Ask
-FromDaemon = Welcome | News | Started | Announced | Released | Waiting | Refused | StatusOf | Said | Done
+FromDaemon = (
+    Welcome | News | Started | Announced | Released | Waiting | Called | Refused | StatusOf | Said | Done
+)
 Word = ToDaemon | FromDaemon
 
 

@@ -175,7 +175,10 @@ def _aged(status: Status, ms: int) -> Status:
         else member
         for member in status.members
     )
-    return msgspec.structs.replace(status, since_ms=status.since_ms + ms, members=members)
+    opens_in_ms = None if status.opens_in_ms is None else max(0, status.opens_in_ms - ms)
+    return msgspec.structs.replace(
+        status, since_ms=status.since_ms + ms, opens_in_ms=opens_in_ms, members=members
+    )
 
 
 # -- signals ------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from comind.node.attach import MemberLine, RoundLine, Status
 from comind.node.cli.phrases import duration, plain, several, size
+from comind.p2p.core.door import AT_DEADLINE
 
 STATE_STYLES = {
     "ready": "green",
@@ -110,7 +111,10 @@ def _leads(status: Status) -> _Flow:
 
 def _waits(status: Status) -> Text:
     """What is waited for, in the daemon's own words, and since when."""
-    return Text(f"{plain(status.because or status.phase)}, since {duration(status.since_ms)}")
+    because = plain(status.because or status.phase)
+    if status.opens_in_ms is not None:
+        because = because.replace(AT_DEADLINE, f"in {duration(status.opens_in_ms)}", 1)
+    return Text(f"{because}, since {duration(status.since_ms)}")
 
 
 # -- members ------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from comind.p2p.core.effects import (
     Announced,
     Average,
     Begin,
+    CallTrainer,
     Commit,
     Contribute,
     Dial,
@@ -84,6 +85,7 @@ class Loop:
         self._stop = stop
         self._member = Member(parts.me, parts.network, parts.memory, parts.identity, now_ms())
         self._orders = Orders(parts.disk.put)
+        self._sync_first(self._picture())
         self._audience = Audience(parts.trainers)
         self._poller = zmq.Poller()
         self._watched: dict[int, bool] = {}
@@ -295,7 +297,7 @@ class Loop:
                 self._drop(Misbehaved(peer, because))
             case Keep(roots=roots):
                 parts.disk.keep(roots)
-            case Adopt() | Announced() | Begin() | Release() | Wait():
+            case Adopt() | Announced() | Begin() | Release() | Wait() | CallTrainer():
                 self._take_note_of_blocks()  # so that a trainer whose model differs hears that, and no more
                 if isinstance(action, Adopt):
                     parts.plane.do(Adopted(action.root))
@@ -318,11 +320,17 @@ class Loop:
             return
         self._noted = True
         picture, parts = self._picture(), self._parts
+        self._sync_first(picture)
         if picture.height >= 0:
             facts = facts_of(picture, parts.me, parts.leaves_with_trainer)
             self._events += self._take_happenings(parts.trainers.know(facts))
         if picture.root != NO_ROOT:
             parts.disk.settle(picture.root)
+
+    def _sync_first(self, picture: Picture) -> None:
+        """R9: as soon as genesis is known, follow its `durability`."""
+        if picture.settings.durability == "power" and not self._parts.snapshots.syncs:
+            self._parts.snapshots.sync_first()
 
     def _drop(self, misbehaved: Misbehaved) -> None:
         self._say(f"drops the link with {short_id(misbehaved.peer)}: {misbehaved.because}")

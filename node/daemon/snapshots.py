@@ -2,7 +2,8 @@
 
 `ROOT.f32` holds the float32 values, `ROOT.hashes` the size and the chunks' hashes. A file gets its name only
 when it is whole, so it outlives the process from then on; `settle` makes it outlive the power, in slices, so
-that no promise waits long behind it. Knows nothing of rounds or peers.
+that no promise waits long behind it. After `sync_first` (`durability = power`, R9) each does before anybody
+is told of it: bytes, hashes, and the folder in which they have their names. Knows nothing of rounds or peers.
 
 A file that is needed no more is written anew for a later snapshot, which saves its pages (10 times faster),
 but only where the kernel grants a lease: then nobody, and no trainer either, has it open or mapped.
@@ -78,7 +79,10 @@ class Writer:
     def finish(self, hashes: Sequence[bytes]) -> Root:
         """Give the file the name of its root, when every chunk was put; `hashes` are theirs, in order."""
         root = root_of(self.size, hashes)
+        if self._store.syncs:
+            os.fsync(self._descriptor)  # before it has its name: what failed to reach the disk never gets one
         self._store._take(root, self.size, hashes, self._part)
+        self._store.outlive_power(root)
         self._close()
         return root
 
@@ -102,6 +106,10 @@ class Snapshots:
         self._held: dict[Root, tuple[int, tuple[bytes, ...]]] = {}
         self._spares: list[Path] = []
         self._serial = 0
+        self._synced: set[Root] = set()
+        """With `syncs`: those that outlive a power cut."""
+        self.syncs = False
+        """Whether each snapshot is synced before it is told of."""
         self._lock = threading.Lock()
 
     def check(self) -> list[str]:
@@ -131,6 +139,28 @@ class Snapshots:
     def held(self) -> frozenset[Root]:
         with self._lock:
             return frozenset(self._held)
+
+    def sync_first(self) -> None:
+        """From now on sync every snapshot before it is told of, and those that are held now.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        self.syncs = True
+        for root in self.held():
+            self.outlive_power(root)
+
+    def outlive_power(self, root: Root) -> None:
+        """With `syncs`, return only once this snapshot, if it is held, outlives a power cut.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        if not self.syncs or root in self._synced or root not in self.held():
+            return
+        for path in (self._path(root), self._path(root).with_suffix(".hashes"), self._folder):
+            _sync(path)
+        self._synced.add(root)
 
     def open(self, root: Root) -> Snapshot | None:
         """Open a snapshot for reading; None where it is not (or no more) held."""
@@ -164,6 +194,7 @@ class Snapshots:
         with self._lock:
             for root in [root for root in self._held if root not in roots]:
                 del self._held[root]
+                self._synced.discard(root)
                 self._path(root).with_suffix(".hashes").unlink(missing_ok=True)
                 part = self._next_part()
                 try:

@@ -37,6 +37,7 @@ def status_of(
         phase=str(picture.phase.value),
         because=picture.because,
         since_ms=picture.since_ms,
+        opens_in_ms=picture.opens_in_ms,
         members=tuple(_member(member) for member in picture.members),
         trainer=picture.trainer,
         settings=msgspec.to_builtins(picture.settings),
@@ -50,7 +51,10 @@ def status_of(
 def standing(status: Status) -> Status:
     """Return a status without what changes all the time, to tell whether it is news."""
     members = tuple(msgspec.structs.replace(member, heard_ms_ago=None) for member in status.members)
-    return msgspec.structs.replace(status, members=members, since_ms=0, bytes_sent=0, bytes_received=0)
+    opens = None if status.opens_in_ms is None else 0
+    return msgspec.structs.replace(
+        status, members=members, since_ms=0, opens_in_ms=opens, bytes_sent=0, bytes_received=0
+    )
 
 
 def _member(member: MemberPicture) -> MemberLine:

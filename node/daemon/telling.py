@@ -6,8 +6,8 @@ Knows nothing of who hears them.
 from dataclasses import dataclass
 
 from comind.node.attach import Announced as AnnouncedStep
-from comind.node.attach import FromDaemon, News, Released, Started, Waiting, Welcome
-from comind.p2p.core.effects import Adopt, Announced, Begin, Release, Wait
+from comind.node.attach import Called, FromDaemon, News, Released, Started, Waiting, Welcome
+from comind.p2p.core.effects import Adopt, Announced, Begin, CallTrainer, Release, Wait
 from comind.p2p.core.here import Me
 from comind.p2p.core.picture import Picture
 from comind.p2p.core.words import NodeId, Settings, short_id
@@ -43,7 +43,10 @@ def welcome(facts: Facts) -> Welcome:
     )
 
 
-def word_for(action: Adopt | Announced | Begin | Release | Wait) -> FromDaemon:
+ForTrainer = Adopt | Announced | Begin | Release | Wait | CallTrainer
+
+
+def word_for(action: ForTrainer) -> FromDaemon:
     match action:
         case Adopt():
             return _news(action)
@@ -55,6 +58,8 @@ def word_for(action: Adopt | Announced | Begin | Release | Wait) -> FromDaemon:
             return Released(because)
         case Wait(because=because):
             return Waiting(because)
+        case CallTrainer():
+            return Called()
 
 
 def _news(adopt: Adopt) -> News:

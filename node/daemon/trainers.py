@@ -25,18 +25,14 @@ from comind.node.attach import (
 from comind.node.daemon import layout
 from comind.node.daemon.connection import Connection
 from comind.node.daemon.shared import Brought, what_is_wrong_with_file
-from comind.node.daemon.telling import Facts, welcome, word_for
+from comind.node.daemon.telling import Facts, ForTrainer, welcome, word_for
 from comind.p2p.core.chain import schema_hash
 from comind.p2p.core.effects import (
     Adopt,
-    Announced,
-    Begin,
     LeaveAsked,
-    Release,
     TrainerAttached,
     TrainerLeft,
     TrainerOffered,
-    Wait,
 )
 from comind.p2p.core.words import Offer, Root, RunId
 
@@ -137,9 +133,7 @@ class Trainers:
 
     # -- what the member wants its trainer to know ----------------------------------------------------------
 
-    def tell(
-        self, action: Adopt | Announced | Begin | Release | Wait, base: Callable[[Root], int | None]
-    ) -> list[Happening]:
+    def tell(self, action: ForTrainer, base: Callable[[Root], int | None]) -> list[Happening]:
         """Pass an action on to the trainer, if there is one. `base` opens a snapshot of the store."""
         trainer = self._trainer
         if trainer is None:

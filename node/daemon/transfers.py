@@ -197,6 +197,11 @@ class Transfers:
 
     def _fetch(self, action: Fetch) -> Iterator[Output]:
         if action.root in self._snapshots.held():
+            try:
+                self._snapshots.outlive_power(action.root)
+            except OSError as why:
+                yield FetchFailed(action.root, action.peer, _told(why))
+                return
             yield Held(action.root)
             return
         fetching = self._fetches.get(action.root)

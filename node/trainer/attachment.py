@@ -15,6 +15,7 @@ from pathlib import Path
 from comind.node.attach import (
     Announced,
     Attach,
+    Called,
     Channel,
     Closed,
     Finished,
@@ -34,7 +35,7 @@ PROMPT_S = 5
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 
-Heard = Welcome | News | Started | Announced | Released | Waiting | Refused
+Heard = Welcome | News | Started | Announced | Released | Waiting | Called | Refused
 
 _open: "weakref.WeakSet[Attachment]" = weakref.WeakSet()
 

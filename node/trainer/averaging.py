@@ -150,6 +150,9 @@ class Averaging:
             self._together(self._contribute)
         elif not self._ranks.several:
             self._together(lambda: self._speaker.follow(self._weights))
+            if self._speaker.daemon.called:  # R5: several ranks hear of it at their interval's end alone
+                self._gather_examples()
+                self._together(self._contribute)
 
     def _contribute(self) -> None:
         self._speaker.contribute(self._weights, self._metrics)

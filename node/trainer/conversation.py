@@ -14,6 +14,7 @@ from comind.node.attach import (
     PROTOCOL,
     Announced,
     Attach,
+    Called,
     Closed,
     Finished,
     News,
@@ -72,6 +73,8 @@ class Conversation:
         self.released: str | None = None
         """Why the newest offer is not waited for; None while it is."""
         self.waiting_for = ""
+        self.called = False
+        """Whether a round waits for an offer now (R5): until there is one, also where that round goes by."""
         self.gone = "no daemon is attached"
         self.height = -1
         """Of the newest block that any daemon told of."""
@@ -92,6 +95,8 @@ class Conversation:
         self._over = False
         self._called_s = 0.0
         self._anew = False
+        self._offered_at: int | None = None
+        """The height that was known at the newest offer of this attachment."""
         self._newest: Arrived | None = None
         self._unread: Arrived | None = None
 
@@ -174,6 +179,7 @@ class Conversation:
         """Offer the snapshot in this file. That nobody was there to take it is told by `released`."""
         self.released, self.stands, self._waited = None, True, False
         self.offers += 1
+        self.called, self._offered_at = False, self.height
         try:
             self._attachment.send(offered, descriptor)
         except Closed as why:
@@ -226,6 +232,7 @@ class Conversation:
     def _call(self, detached: bool) -> None:
         self.welcome, self.caught_up, self.offers, self.waiting_for = None, False, 0, ""
         self._reason, self._called_s = None, self._clock()
+        self.called, self._offered_at = False, None
         self._attachment.open(
             Attach(
                 protocol=PROTOCOL,
@@ -256,6 +263,8 @@ class Conversation:
             case Waiting(because):
                 self.waiting_for, self.released = because, None
                 self.stands = self._waited = True
+            case Called():
+                self.called = self._offered_at != self.height  # else the offer is on its way already
             case Refused(because, fatal):
                 self._refuse(because, fatal)
 

@@ -69,6 +69,22 @@ class Peer:
         """The newest round as this trainer met it, or why there was none; None before the first."""
         return None if self._training is None else self._training.last_round
 
+    @property
+    def called(self) -> bool:
+        """Whether the network calls (`door = "adaptive"`): a round waits for what this trainer has now.
+
+        Who asks between its steps, and then calls `average` with the examples that it took so far, is counted
+        in that round. Who does not is counted when its interval ends, as in any other round.
+
+        Raises:
+            ConfigError: the daemon refuses this trainer for good.
+        """
+        refuse_fork(self._process)
+        if self._training is None or self._training.finished or self._training.daemon.is_over:
+            return False
+        self._training.daemon.listen()
+        return self._training.daemon.called
+
     @overload
     def start(self, arrays: Sequence[Array]) -> list[Array]: ...
 

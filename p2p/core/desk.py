@@ -8,7 +8,7 @@ from math import isfinite
 
 from comind.p2p.core.chain import MAX_VALUES, MAX_WEIGHT, schema_hash
 from comind.p2p.core.discovery import Discovery
-from comind.p2p.core.effects import Adopt, Announced, Begin, Release, Wait
+from comind.p2p.core.effects import Adopt, Announced, Begin, CallTrainer, Release, Wait
 from comind.p2p.core.here import Here
 from comind.p2p.core.messages import Block, Header, Ready, SignedHeader
 from comind.p2p.core.signing import sign_header
@@ -33,12 +33,14 @@ class Desk:
     told_height: int = -1
     told: Wait | Release | None = None
     begun: bool = False
+    called_at: int = -1
+    """For which height the trainer was called last."""
 
     # -- what the trainer does ------------------------------------------------------------------------------
 
     def attached(self) -> None:
         self.people.trains = True
-        self.told_height, self.told, self.begun = -1, None, False
+        self.told_height, self.told, self.begun, self.called_at = -1, None, False, -1
         self.offer = self.latest = None
 
     def offered(self, offer: Offer) -> None:
@@ -142,6 +144,14 @@ class Desk:
         if waits and self.people.trains and self.told != word:
             self.told = word
             self.here.do(word)
+
+    def call(self) -> None:
+        """R5: let the trainer offer at its next step: once a height, if it has the base and no offer."""
+        here = self.here
+        trains = self.people.trains and self.begun and self.told_height == here.chain.based_at
+        if trains and self.offer is None and not self._signed_now() and self.called_at != here.chain.next:
+            self.called_at = here.chain.next
+            here.do(CallTrainer())
 
     def _signed_now(self) -> bool:
         return self.signed is not None and self.signed[0] == self.here.chain.next

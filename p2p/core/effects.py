@@ -371,6 +371,11 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class CallTrainer:
+    """The chief calls: the trainer is to offer at its next step, with the examples that it has (R5)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A line for the log and the live view: something happened, with its reason."""
 
@@ -400,6 +405,7 @@ Action = (
     | Begin
     | Release
     | Wait
+    | CallTrainer
     | Note
     | Gone
 )

@@ -5,15 +5,29 @@ Keeps the newest header of each member. Knows nothing of views and votes.
 
 from dataclasses import dataclass, field, replace
 
-from comind.p2p.core.chain import schema_hash
+from comind.p2p.core.chain import Chain, schema_hash
 from comind.p2p.core.discovery import Discovery
-from comind.p2p.core.door import Arrivals, Decision, DoorForAll, Open, Wait, why_no_average
+from comind.p2p.core.door import (
+    AdaptiveDoor,
+    Arrivals,
+    Decision,
+    Door,
+    DoorForAll,
+    Open,
+    Wait,
+    deadline_ms,
+    why_no_average,
+)
 from comind.p2p.core.errors import PeerMisbehaved
 from comind.p2p.core.here import Here
 from comind.p2p.core.messages import Arrival, Header, Ready, SignedHeader
-from comind.p2p.core.words import NO_ROOT, NodeId, View
+from comind.p2p.core.wire import read
+from comind.p2p.core.words import NO_ROOT, NodeId, Rule, View
 
 FIRST_VIEW = View(0)
+LATE = "it was called, and its step did not end before the door's deadline"
+RECENT_ROUNDS = 8
+"""So many averages tell an adaptive door how late members come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +58,10 @@ class Gathering:
     announced: dict[NodeId, Announced] = field(default_factory=dict)
     refused: dict[NodeId, Refusal] = field(default_factory=dict)
     """Whose contribution could not be had or used."""
+    called: dict[NodeId, int] = field(default_factory=dict)
+    """Whom this member, as the chief, has called, and when."""
     view: View = FIRST_VIEW
+    _door: Door | None = None
 
     def add(self, ready: Ready) -> bool:
         """Keep a header; False if it says nothing new. A higher incarnation's supersedes a lower one's.
@@ -77,8 +94,12 @@ class Gathering:
             return "there is no first base yet"
         return why_no_average(chain.settings, len(self.people.training()), chain.round)
 
-    def decide(self) -> Decision:
-        """Say whether the door opens, for whom, and why (R5)."""
+    def decide(self, since_ms: int = 0) -> Decision:
+        """Say whether the door opens, for whom, and why (R5).
+
+        `since_ms`: its deadline is not counted from before. Whoever judges a chief cannot know since when
+        that has the first header, but since when it could lead.
+        """
         if self.here.chain.root == NO_ROOT:
             known = [node for node in self._usable() if self._has_layout(node)]
             first = min(known, key=lambda node: (self.announced[node].arrived_ms, node), default=None)
@@ -90,23 +111,58 @@ class Gathering:
             node for node in self.people.training() if node not in twice and not self._is_refused(node)
         )
         ready = self.here.chain.roster.in_order(frozenset(self._usable()) - twice)
-        decision = DoorForAll(self.here.list_names).decide(Arrivals(training, ready), self.here.now_ms)
+        first_ms = min((one.arrived_ms for one in self.announced.values()), default=0)
+        arrivals = Arrivals(training, ready, max(first_ms, since_ms))
+        decision = self.door.decide(arrivals, self.here.now_ms)
         if isinstance(decision, Open) and len(decision.contributors) < self.here.settings.min_peers:
             return Wait(f"an average takes {self.here.settings.min_peers} contributions")
         return decision
+
+    @property
+    def door(self) -> Door:
+        """The network's door; an adaptive one has its deadline from the chain, alike for all."""
+        if self._door is None:
+            here = self.here
+            self._door = DoorForAll(here.list_names)
+            if here.settings.door == "adaptive":
+                limit_ms = deadline_ms(_recent_arrivals(here.chain))
+                self._door = AdaptiveDoor(here.list_names, here.settings.min_peers, limit_ms)
+        return self._door
+
+    def call(self, whom: tuple[NodeId, ...]) -> tuple[NodeId, ...]:
+        """Note that these are called; return those who were not before."""
+        new = tuple(node for node in whom if node not in self.called)
+        self.called |= dict.fromkeys(new, self.here.now_ms)
+        return new
+
+    def still_called(self) -> tuple[NodeId, ...]:
+        """Return who was called and has not come."""
+        return tuple(node for node in self.called if node not in self.announced)
+
+    def left_of(self, headers: tuple[SignedHeader, ...]) -> tuple[NodeId, ...]:
+        """Return whose contributions of an OPEN can still be had, in roster order (R6)."""
+        opened = frozenset(NodeId(read(Header, signed.header).node) for signed in headers)
+        usable = opened.intersection(self._usable()) - self._counted_twice()
+        return self.here.chain.roster.in_order(usable)
 
     def headers_of(self, nodes: tuple[NodeId, ...]) -> tuple[SignedHeader, ...]:
         return tuple(self.announced[node].signed for node in nodes)
 
     def arrivals(self) -> tuple[Arrival, ...]:
+        """Return when those came that came uncalled, in roster order."""
         first_ms = min((one.arrived_ms for one in self.announced.values()), default=0)
         return tuple(
             Arrival(node=node, ms=self.announced[node].arrived_ms - first_ms)
             for node in self.here.chain.roster.in_order(frozenset(self.announced))
+            if self.announced[node].arrived_ms <= self.called.get(node, self.announced[node].arrived_ms)
         )
 
     def reasons(self) -> dict[NodeId, str]:
-        return {node: refusal.because for node, refusal in self.refused.items() if self._is_refused(node)}
+        """Return why those are absent of whom this member knows more than that they are not ready."""
+        training = self.people.training()
+        called = {node: LATE for node in self.still_called() if node in training}
+        refused = self.refused.items()
+        return called | {node: refusal.because for node, refusal in refused if self._is_refused(node)}
 
     def _usable(self) -> list[NodeId]:
         """Whose header can be in an average now: it trains, is heard from, and was not refused."""
@@ -138,3 +194,18 @@ class Gathering:
         if refusal is None or announced is None or refusal.incarnation != announced.header.incarnation:
             return False
         return refusal.upto is None or self.view <= refusal.upto
+
+
+def _recent_arrivals(chain: Chain) -> list[int | None]:
+    """Return when each contribution to the last averages came, in ms after the first; None: it was called."""
+    found: list[int | None] = []
+    left = RECENT_ROUNDS
+    for block in reversed(chain.blocks):
+        if block.rule != Rule.MEAN:
+            continue
+        came_ms = {arrival.node: arrival.ms for arrival in block.arrivals}
+        found += [came_ms.get(read(Header, signed.header).node) for signed in block.headers]
+        left -= 1
+        if not left:
+            break
+    return found

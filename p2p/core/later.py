@@ -6,11 +6,11 @@ Bounded for each peer, in number and in bytes. Knows nothing of what the message
 from collections import deque
 from dataclasses import dataclass, field
 
-from comind.p2p.core.messages import Open, Propose, Ready, ViewChanged, Voted
+from comind.p2p.core.messages import Call, Open, Propose, Ready, ViewChanged, Voted
 from comind.p2p.core.wire import encode
 from comind.p2p.core.words import NodeId
 
-RoundMessage = Ready | Open | Propose | Voted | ViewChanged
+RoundMessage = Ready | Call | Open | Propose | Voted | ViewChanged
 
 MAX_MESSAGES = 32
 MAX_BYTES = 8 << 20

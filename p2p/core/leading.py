@@ -7,15 +7,16 @@ Knows nothing of how others vote.
 from msgspec.structs import replace
 
 from comind.p2p.core import door
-from comind.p2p.core.effects import OpenHash
-from comind.p2p.core.messages import Block, NewView, Open, Propose
+from comind.p2p.core.effects import Lost, OpenHash
+from comind.p2p.core.messages import Block, Call, NewView, Open, Propose
 from comind.p2p.core.minutes import absentees, is_urgent, mean_metrics, roster_changes
 from comind.p2p.core.phases import Phase
 from comind.p2p.core.round import Round
 from comind.p2p.core.signing import sign_open, sign_propose
 from comind.p2p.core.succession import Choice
+from comind.p2p.core.validity import MAX_ATTEMPT
 from comind.p2p.core.wire import block_hash, pack, read
-from comind.p2p.core.words import NO_ROOT, NodeId, Root, Rule
+from comind.p2p.core.words import NO_ROOT, NodeId, Root, Rule, View
 
 _UNSIGNED = bytes(64)
 
@@ -66,6 +67,27 @@ def on_averaged(round: Round, name: OpenHash, root: Root) -> None:
     _propose(round, pack(block), open.new_view)
 
 
+def on_lost(round: Round, lost: Lost) -> None:
+    """A contribution to one's own OPEN will not come: open again without it, or leave the view (R6)."""
+    opened, here = round.opened, round.here
+    if opened is None or opened.hash != lost.open or opened.open.node != here.me.node or round.proposed:
+        return
+    next_turn = None if lost.at_fault else View(round.view + len(round.order))
+    round.gathering.refuse(lost.peer, lost.because, upto=next_turn)
+    name = here.name(lost.peer)
+    because = f"lost the contribution of {name}: {lost.because}"[:400]
+    here.note(because)
+    left = round.gathering.left_of(opened.open.headers)
+    averager_failed = lost.peer == here.me.node and not lost.at_fault
+    enough = len(left) >= (here.settings.min_peers if opened.open.rule == Rule.MEAN else 1)
+    if opened.open.attempt < MAX_ATTEMPT and enough and not averager_failed and not why_not_leading(round):
+        _open(round, left, opened.open.new_view, opened.open.attempt + 1)
+        return
+    round.cannot_lead = because
+    if round.may_promise():
+        round.give_up(because)
+
+
 def why_not_leading(round: Round) -> str:
     """Say why this member, as the chief, goes no further now; empty if it does."""
     if round.cannot_lead:
@@ -82,15 +104,43 @@ def is_due(round: Round) -> bool:
     """Whether, as far as this member sees, the chief could OPEN or propose now: its door waits no more."""
     if round.phase != Phase.GATHERING:
         return False
-    return isinstance(round.gathering.decide(), door.Open) or _changes_are_due(round)
+    return isinstance(door_says(round), door.Open) or _changes_are_due(round)
+
+
+def asks_again_ms(round: Round) -> int | None:
+    """Return when the door wants to be asked again, if nothing happens before (R5)."""
+    if round.phase != Phase.GATHERING:
+        return None
+    decision = door_says(round)
+    return None if isinstance(decision, door.Open) else decision.ask_again_ms
+
+
+def door_says(round: Round) -> door.Decision:
+    """Return what the door says: to its chief, or at the latest to the chief, as far as others see."""
+    leads = round.chief == round.here.me.node
+    return round.gathering.decide() if leads else round.gathering.decide(round.gathering_ms)
 
 
 def _begin(round: Round, new_view: NewView) -> None:
     decision = round.gathering.decide()
+    if isinstance(decision, door.Call):
+        _call(round, decision)
     if isinstance(decision, door.Open):
         _open(round, decision.contributors, new_view)
     elif _changes_are_due(round):
         _propose(round, pack(_roster_block(round)), new_view)
+
+
+def _call(round: Round, decision: door.Call) -> None:
+    """R5: ask those on their way, each once, to contribute at their next step."""
+    here = round.here
+    new = round.gathering.call(decision.whom)
+    if not new:
+        return
+    here.note(f"calls {here.list_names(new)}: the door opens soon")
+    here.send(new, Call(height=here.chain.next, view=round.view))
+    if here.me.node in new:
+        round.desk.call()
 
 
 def _changes_are_due(round: Round) -> bool:
@@ -100,7 +150,7 @@ def _changes_are_due(round: Round) -> bool:
     return any(is_urgent(change) for change in roster_changes(round.here, round.people, round.skipped()))
 
 
-def _open(round: Round, contributors: tuple[NodeId, ...], new_view: NewView) -> None:
+def _open(round: Round, contributors: tuple[NodeId, ...], new_view: NewView, attempt: int = 0) -> None:
     here = round.here
     first = round.gathering.announced[contributors[0]].header
     initial = here.chain.root == NO_ROOT
@@ -110,7 +160,7 @@ def _open(round: Round, contributors: tuple[NodeId, ...], new_view: NewView) -> 
         Open(
             height=here.chain.next,
             view=round.view,
-            attempt=0,
+            attempt=attempt,
             rule=Rule.INITIAL if initial else Rule.MEAN,
             headers=round.gathering.headers_of(contributors),
             averagers=((here.me.node, 0, first.size),),

@@ -43,12 +43,13 @@ from comind.p2p.core.effects import (
 from comind.p2p.core.errors import PeerMisbehaved
 from comind.p2p.core.here import Here, Me
 from comind.p2p.core.later import Later, RoundMessage
-from comind.p2p.core.leading import is_due, lead, on_averaged
+from comind.p2p.core.leading import asks_again_ms, is_due, lead, on_averaged, on_lost
 from comind.p2p.core.messages import (
     Addressbook,
     AskBlocks,
     Block,
     Blocks,
+    Call,
     Committed,
     GiveVote,
     Greeting,
@@ -164,7 +165,8 @@ class Member:
             case Progressed():
                 self.round.on_progress(event.open)
             case Lost():
-                self.round.on_lost(event)
+                self.round.on_lost(event.open)
+                on_lost(self.round, event)  # R6
                 if self._last_opened is not None and self._last_opened.hash == event.open:
                     self._last_opened.receiving = False
             case FetchFailed():
@@ -231,7 +233,7 @@ class Member:
                     self.catchup.ask(peer)
             case Committed():
                 self._on_committed(peer, message)
-            case Ready() | Open() | Propose() | Voted() | ViewChanged():
+            case Ready() | Call() | Open() | Propose() | Voted() | ViewChanged():
                 self._on_round_message(peer, message)
             case _:
                 assert_never(message)
@@ -280,6 +282,8 @@ class Member:
         match message:
             case Ready():
                 self.round.on_ready(peer, message)  # R4
+            case Call():
+                self.round.on_call(peer, message)  # R5
             case Open():
                 self.round.on_open(peer, message)  # R6
             case Propose():
@@ -464,8 +468,11 @@ class Member:
 
     def _wake_at_ms(self) -> int:
         at_ms = self._pulse.next_ms
-        patience = ends_at_ms(self.round) if self.here.chain.height >= 0 else None
-        return min(at_ms, patience[0]) if patience is not None else at_ms
+        if self.here.chain.height < 0:
+            return at_ms
+        patience, door_ms = ends_at_ms(self.round), asks_again_ms(self.round)
+        patience_ms = None if patience is None else patience[0]
+        return min(when_ms for when_ms in (at_ms, patience_ms, door_ms) if when_ms is not None)
 
 
 def _height(message: RoundMessage) -> int:
@@ -476,7 +483,7 @@ def _height(message: RoundMessage) -> int:
             return message.vote.height
         case ViewChanged():
             return message.change.height
-        case Open() | Propose():
+        case Call() | Open() | Propose():
             return message.height
 
 

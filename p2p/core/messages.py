@@ -255,6 +255,13 @@ class Ready(_Struct, frozen=True, tag="ready"):
     """With starting weights: the schema."""
 
 
+class Call(_Struct, frozen=True, tag="call"):
+    """The door opens soon: contribute at your trainer's next step, with what it has (R5)."""
+
+    height: Count
+    view: Count
+
+
 class Open(_Struct, frozen=True, tag="open"):
     """Fixes the contributors, the averagers with their shards and the codec (R6)."""
 
@@ -316,6 +323,7 @@ Message = (
     | Join
     | Leave
     | Ready
+    | Call
     | Open
     | Propose
     | Voted

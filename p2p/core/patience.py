@@ -46,6 +46,6 @@ def ends_at_ms(round: Round) -> tuple[int, str] | None:
 
 
 def _bounded(round: Round, ends_ms: int) -> int:
-    """However steadily an attempt moves, it has a total bound from its OPEN, or its PROPOSE without one."""
+    """However steadily an attempt moves, its view has a total bound from the first OPEN, or PROPOSE."""
     begun = [one.at_ms for one in (round.opened, round.proposed) if one is not None]
     return min(ends_ms, min(begun) + round.here.settings.round_limit_ms) if begun else ends_ms

@@ -12,6 +12,7 @@ from comind.p2p.core.messages import Block, Header
 from comind.p2p.core.phases import Phase
 from comind.p2p.core.rotation import chief
 from comind.p2p.core.round import Round
+from comind.p2p.core.waiting import opens_in_ms
 from comind.p2p.core.wire import read
 from comind.p2p.core.words import NO_ROOT, Height, NodeId, Root, Rule, Settings, View
 
@@ -68,6 +69,8 @@ class Picture:
     phase: Phase
     because: str
     since_ms: int
+    opens_in_ms: int | None
+    """How long the door waits at most, where it has a deadline."""
     trainer: str
     """none, training or ready."""
     members: tuple[MemberPicture, ...]
@@ -94,6 +97,7 @@ def draw(here: Here, people: Discovery, round: Round, desk: Desk, because: str, 
         phase=round.phase,
         because=because,
         since_ms=here.now_ms - since_ms,
+        opens_in_ms=opens_in_ms(here, round),
         trainer="none" if not people.trains else "ready" if desk.offer is not None else "training",
         members=_members(here, people, desk),
         settings=chain.settings,

@@ -11,12 +11,13 @@ from comind.p2p.core.abstaining import why_abstaining
 from comind.p2p.core.ballots import Ballots
 from comind.p2p.core.desk import Desk
 from comind.p2p.core.discovery import Discovery
-from comind.p2p.core.effects import Average, Contribute, Forget, Lost, OpenHash, Part, Receive
+from comind.p2p.core.effects import Average, Contribute, Forget, OpenHash, Part, Receive
 from comind.p2p.core.errors import PeerMisbehaved
 from comind.p2p.core.gathering import Gathering
 from comind.p2p.core.here import Here
 from comind.p2p.core.messages import (
     Block,
+    Call,
     Certificate,
     Committed,
     Header,
@@ -44,11 +45,12 @@ FIRST_VIEW = View(0)
 
 @dataclass(slots=True)
 class Opened:
-    """The OPEN that this member follows."""
+    """The OPEN that this member follows; a further attempt takes its place (R6)."""
 
     open: Open
     hash: OpenHash
     at_ms: int
+    """When the view's first OPEN was followed: further attempts add nothing to its total bound (R11)."""
     receiving: bool = False
 
 
@@ -82,6 +84,8 @@ class Round:
     opened: Opened | None = None
     proposed: Proposed | None = None
     began_ms: int = 0
+    gathering_ms: int = 0
+    """Since when the chief of this view could gather."""
     fed_ms: int = 0
     """When patience was fed last."""
     due_ms: int | None = None
@@ -139,6 +143,15 @@ class Round:
         if self.gathering.add(ready):
             self.work()
 
+    def on_call(self, peer: NodeId, call: Call) -> None:
+        """R5: the door opens soon, and this member's trainer is on its way."""
+        if self.here.settings.door != "adaptive":
+            raise PeerMisbehaved("a call where the door waits for all")
+        if peer != self.chief_of(View(call.view)):
+            raise PeerMisbehaved("a call of a node that does not lead")
+        if call.view >= self.view and self.phase in (Phase.IDLE, Phase.GATHERING):
+            self.desk.call()
+
     def on_open(self, peer: NodeId, open: Open) -> None:
         """R6: contribute to it, and get its average (R7)."""
         if open.view < self.view or self.pledges.is_stale(peer, open.incarnation):
@@ -146,8 +159,10 @@ class Round:
         self._check_sender(peer, open)
         name = check_open(self.here, open)
         if self.opened is not None and self.opened.open.view == open.view:
-            if self.opened.open.incarnation >= open.incarnation:
-                if self.opened.open.incarnation == open.incarnation and self.opened.hash != name:
+            before = self.opened.open
+            if (before.incarnation, before.attempt) >= (open.incarnation, open.attempt):
+                same = (before.incarnation, before.attempt) == (open.incarnation, open.attempt)
+                if same and self.opened.hash != name:
                     raise PeerMisbehaved("two OPENs of one attempt")
                 return
         if self.proposed is not None and self.proposed.propose.view == open.view:
@@ -174,6 +189,9 @@ class Round:
                 return
         self._check_sender(peer, propose)
         block = check_propose(self.here, propose, self.opened.open if self.opened else None)
+        if self.opened is not None and self.opened.open.headers != block.headers:
+            self.forget()  # a further attempt was opened, of which this member did not hear
+            self.opened.receiving = False
         self.enter(View(propose.view), Sign.PROPOSED)
         self.proposed = Proposed(propose, block_hash(propose.block), block, self.here.now_ms)
         self._keep_block(propose.block)
@@ -207,19 +225,10 @@ class Round:
         if self.opened is not None and self.opened.hash == name:
             self.feed()
 
-    def on_lost(self, lost: Lost) -> None:
-        """A contribution will not come: it costs the chief its view. An average: it is fetched later."""
-        if self.opened is None or self.opened.hash != lost.open:
-            return
-        self.opened.receiving = False
-        if self.opened.open.node == self.here.me.node and self.proposed is None:
-            next_turn = None if lost.at_fault else View(self.view + len(self.order))
-            self.gathering.refuse(lost.peer, lost.because, upto=next_turn)
-            name = self.here.name(lost.peer)
-            self.cannot_lead = f"lost the contribution of {name}: {lost.because}"[:400]
-            self.here.note(self.cannot_lead)
-            if self.may_promise():
-                self.give_up(self.cannot_lead)
+    def on_lost(self, name: OpenHash) -> None:
+        """The average of this attempt does not come from its averager: it is fetched later."""
+        if self.opened is not None and self.opened.hash == name:
+            self.opened.receiving = False
 
     # -- moving on ------------------------------------------------------------------------------------------
 
@@ -327,6 +336,9 @@ class Round:
                 here.send(members, self.opened.open)
             if self.proposed is not None:
                 here.send(members, self.proposed.propose)
+            if self.phase == Phase.GATHERING:
+                called = [node for node in self.gathering.still_called() if node in members]
+                here.send(called, Call(height=here.chain.next, view=self.view))
         for vote in (bound.prepared, bound.committed):
             if vote is not None and vote.view == self.view and vote.incarnation == here.me.incarnation:
                 here.send(electors, Voted(vote))
@@ -351,7 +363,9 @@ class Round:
     # -- inside ---------------------------------------------------------------------------------------------
 
     def _sign(self, sign: Sign) -> None:
-        self.phase = after(self.phase, sign)
+        before, self.phase = self.phase, after(self.phase, sign)
+        if self.phase == Phase.GATHERING != before:
+            self.gathering_ms = self.here.now_ms
 
     def _promise_view(self, view: View, because: str) -> None:
         self.here.note(f"view {view} of height {self.here.chain.next}: {because}")
@@ -393,7 +407,8 @@ class Round:
 
     def _follow(self, open: Open, name: OpenHash) -> None:
         here = self.here
-        self.opened = Opened(open, name, here.now_ms)
+        self.forget()
+        self.opened = Opened(open, name, here.now_ms if self.opened is None else self.opened.at_ms)
         averager = NodeId(open.averagers[0][0])
         offer = self.desk.offer_in(open.headers)
         if averager == here.me.node:

@@ -6,11 +6,14 @@ All that signatures, chain and NEWVIEW can show; whose turn it is to say it, `ro
 from comind.p2p.core.effects import OpenHash
 from comind.p2p.core.errors import PeerMisbehaved
 from comind.p2p.core.here import Here
-from comind.p2p.core.messages import Block, Open, Propose
+from comind.p2p.core.messages import Block, Header, Open, Propose
 from comind.p2p.core.signing import open_hash, open_statement, propose_statement
 from comind.p2p.core.succession import check_new_view
 from comind.p2p.core.wire import read
 from comind.p2p.core.words import NO_ROOT, NodeId, Rule, View
+
+MAX_ATTEMPT = 3
+"""How often the chief of a view may open again without who was lost (R6)."""
 
 
 def check_open(here: Here, open: Open) -> OpenHash:
@@ -22,7 +25,9 @@ def check_open(here: Here, open: Open) -> OpenHash:
     name = open_hash(open)
     if not here.verify(NodeId(open.node), open_statement(here.network, open), open.signature):
         raise PeerMisbehaved("a forged OPEN")
-    if open.attempt or open.averagers != ((open.node, 0, open.size),):
+    if open.attempt > MAX_ATTEMPT:
+        raise PeerMisbehaved(f"an OPEN that is attempt {open.attempt} of its view")
+    if open.averagers != ((open.node, 0, open.size),):
         raise PeerMisbehaved("an OPEN with averagers that this network has not")
     if check_new_view(open.new_view, View(open.view), here.chain, here.verify) is not None:
         raise PeerMisbehaved("an OPEN where a lock binds")
@@ -58,6 +63,11 @@ def check_propose(here: Here, propose: Propose, opened: Open | None) -> Block:
         raise PeerMisbehaved("a PROPOSE of somebody else's block")
     if opened is not None and lock is None and block.rule != Rule.ROSTER:
         same = (opened.view, opened.incarnation) == (propose.view, propose.incarnation)
-        if same and block.headers != opened.headers:
+        if same and block.headers != opened.headers and not _nodes(block) < _nodes(opened):
             raise PeerMisbehaved("a PROPOSE of other contributions than its OPEN's")
     return block
+
+
+def _nodes(of: Open | Block) -> frozenset[bytes]:
+    """Return whose contributions these are; a further attempt has fewer of them than the OPEN before it."""
+    return frozenset(read(Header, signed.header).node for signed in of.headers)

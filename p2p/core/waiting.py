@@ -5,7 +5,9 @@ Reads the parts of a member and decides nothing.
 
 from comind.p2p.core.desk import Desk
 from comind.p2p.core.discovery import Discovery
+from comind.p2p.core.door import Open
 from comind.p2p.core.here import Here
+from comind.p2p.core.leading import door_says
 from comind.p2p.core.phases import Phase
 from comind.p2p.core.round import Round
 from comind.p2p.core.words import NO_ROOT
@@ -34,7 +36,17 @@ def why_waiting(here: Here, people: Discovery, round: Round) -> str:
         return f"all {here.settings.rounds} rounds are done"
     if here.chain.root == NO_ROOT:
         return "waiting for the first trainer's starting weights"
-    return round.gathering.decide().because
+    return door_says(round).because
+
+
+def opens_in_ms(here: Here, round: Round) -> int | None:
+    """Return how long this round's door waits at most; None: it has no deadline, or that is over (R5)."""
+    if here.chain.height < 0 or round.phase != Phase.GATHERING:
+        return None
+    decision = door_says(round)
+    if isinstance(decision, Open) or decision.opens_ms is None:
+        return None
+    return max(0, decision.opens_ms - here.now_ms)
 
 
 def why_released(here: Here, people: Discovery, round: Round, desk: Desk) -> str:

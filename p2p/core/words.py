@@ -57,7 +57,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     codec: str = "float32"
     arithmetic: str = "float32"
     door: str = "all"
+    """`all`: a round waits for everyone that trains; `adaptive`: it calls those who come late (R5)."""
     admission: str = "key"
+    durability: str = "process"
+    """What the bytes behind a PREPARE outlive: every process, or every power cut, too (R9)."""
     min_peers: int = 2
     """While fewer members are training and heard from, no average opens (R5)."""
     start_at: int = 1
@@ -73,7 +76,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of view 0; it doubles with each view (R11)."""
     max_patience_ms: int = 32_000
     round_limit_ms: int = 600_000
-    """The total bound of one view after its OPEN, however steadily chunks arrive (R11)."""
+    """The total bound of one view after its first OPEN, however steadily chunks arrive (R11)."""
 
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -83,8 +86,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "weight": ("examples", "equal"),
     "codec": ("float32",),
     "arithmetic": ("float32",),
-    "door": ("all",),
+    "door": ("all", "adaptive"),
     "admission": ("key",),
+    "durability": ("process", "power"),
 }
 """The values that this version knows for each of the settings that are words."""
 

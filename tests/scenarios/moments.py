@@ -111,7 +111,7 @@ def ready(round: int, by: str) -> Moment:
     return Moment(f"{by} is READY for round {round}", has_come)
 
 
-def opened(round: int, view: int | None = None, by: str | None = None) -> Moment:
+def opened(round: int, view: int | None = None, by: str | None = None, attempt: int | None = None) -> Moment:
     """A chief has said OPEN for this average."""
 
     def has_come(cluster: Watched) -> bool:
@@ -120,11 +120,13 @@ def opened(round: int, view: int | None = None, by: str | None = None) -> Moment
             one.height in heights
             and one.rule is Rule.MEAN
             and (view is None or one.view == view)
+            and (attempt is None or one.attempt == attempt)
             and (by is None or one.node == cluster.node(by))
             for one in cluster.history.opens
         )
 
-    return Moment(f"round {round} is opened", has_come)
+    what = "" if attempt is None else f" as attempt {attempt}"
+    return Moment(f"round {round} is opened{what}", has_come)
 
 
 def proposed(round: int, view: int | None = None, by: str | None = None) -> Moment:

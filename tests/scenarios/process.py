@@ -16,6 +16,7 @@ from comind.p2p.core.effects import (
     Announced,
     Average,
     Begin,
+    CallTrainer,
     Commit,
     Contribute,
     Dial,
@@ -246,7 +247,9 @@ class Process:
                 self.trainer.release(because)
             case Wait(because) if self.trainer:
                 self.trainer.wait(because)
-            case Begin() | Release() | Wait():
+            case CallTrainer() if self.trainer:
+                self.trainer.call()
+            case Begin() | Release() | Wait() | CallTrainer():
                 raise AssertionError(f"{self.city} tells a trainer that it has not: {action}")
             case Note():
                 pass

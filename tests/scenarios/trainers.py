@@ -81,7 +81,13 @@ class Trainer:
     """Why it waits or need not, as it was told last."""
     _sent: dict[int, Values] = field(default_factory=dict)
     _pending: Offer | None = None
+    calls: int = 0
+    """How often it was called."""
+    partial_offers: int = 0
+    """How often it offered before its interval's end."""
     _training: int = 0
+    _began_ms: int = 0
+    _called: bool = False
 
     def __post_init__(self) -> None:
         self._new_run()
@@ -154,6 +160,19 @@ class Trainer:
     def wait(self, because: str) -> None:
         self.heard = because
 
+    def call(self) -> None:
+        """R5: offer at the end of the step that runs."""
+        assert self.state is not State.WANTS_BASE, "a trainer without a base is called"
+        self.calls += 1
+        if self.state is not State.TRAINING or self._called:
+            return
+        self._called = True
+        step_ms = self.train_ms / INTERVAL_STEPS
+        done = int((self.clock.now_ms - self._began_ms) / step_ms)
+        if done + 1 < INTERVAL_STEPS:
+            at_ms = self._began_ms + round((done + 1) * step_ms)
+            self.clock.at(at_ms, partial(self._reach_interval, self._training, done + 1))
+
     # -- R16, R17 -----------------------------------------------------------------------------------------
 
     def _move_to(self, news: Adopt, base: Values) -> None:
@@ -181,16 +200,18 @@ class Trainer:
     def _train(self) -> None:
         self.state = State.TRAINING
         self._training += 1
+        self._began_ms, self._called = self.clock.now_ms, False
         self.clock.after(self.train_ms, partial(self._reach_interval, self._training))
 
-    def _reach_interval(self, training: int) -> None:
+    def _reach_interval(self, training: int, steps: int = INTERVAL_STEPS) -> None:
         if self.state is not State.TRAINING or training != self._training:
             return
-        self.step += INTERVAL_STEPS
+        self.step += steps
+        self.partial_offers += steps < INTERVAL_STEPS
         drift = [self.chance.uniform(-1, 1) for _ in range(SIZE)]
         self.weights = self.weights + np.array(drift, np.float32)
-        intervals = min((self.step - self.counted_step) // INTERVAL_STEPS, MAX_CARRY)
-        weight = 1 if self.equal_weights else self.examples * intervals
+        steps = min(self.step - self.counted_step, MAX_CARRY * INTERVAL_STEPS)
+        weight = 1 if self.equal_weights else -(-self.examples * steps // INTERVAL_STEPS)
         self.weights[MARK] = 2**self.index / weight
         self._sent[self.step] = self.weights.copy()
         self._pending = Offer(

@@ -38,6 +38,7 @@ from comind.p2p.core.effects import (
 from comind.p2p.core.messages import (
     Block,
     Blocks,
+    Call,
     Committed,
     Greeting,
     Header,
@@ -147,9 +148,12 @@ class Transcript:
                 return self._change(change)
             case Propose(height, view, block, new_view):
                 return f"PROPOSE {height}.{view}{self._behind(new_view)}: {self._block(block)}"
-            case Open(height, view, _, rule, headers):
+            case Call(height, view):
+                return f"CALL {height}.{view}"
+            case Open(height, view, attempt, rule, headers):
                 names = ", ".join(self._header(one.header) for one in headers)
-                return f"OPEN {height}.{view}{self._behind(message.new_view)} ({rule}): {names}"
+                again = f" attempt {attempt}" if attempt else ""
+                return f"OPEN {height}.{view}{again}{self._behind(message.new_view)} ({rule}): {names}"
             case Ready(header):
                 return f"READY {self._header(header.header)}"
             case Committed():

@@ -217,6 +217,17 @@ class Watched:
         current = promised is not None and promised.height == self.last_height + 1
         return promised.lock if promised is not None and current else None
 
+    def attempts(self, round: int) -> list[tuple[int, int]]:
+        """The (view, attempt) of each OPEN that was said at an average's height, in order."""
+        height = self.height_of(round)
+        opens = [(one.view, one.attempt) for one in self.history.opens if one.height == height]
+        return list(dict.fromkeys(opens))
+
+    def why_absent(self, city: str, round: int) -> str:
+        """What the block of an average says of a member that it does not count."""
+        block = self.block_of(round)
+        return next(one.because for one in block.absentees if one.node == self.node(city))
+
     def votes_of(self, city: str) -> list[Vote]:
         """All that this voter ever said."""
         return [vote for vote in self.history.votes if vote.node == self.node(city)]

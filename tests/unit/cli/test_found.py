@@ -66,9 +66,17 @@ Whoever holds the invite can join. A node remembers it, so the copy can be delet
 
 def test_each_flag_sets_its_setting(comind: Comind, home: Home) -> None:
     flags = "--weight equal --min-peers 3 --start-at 4 --rounds 30 --max-voters 5 --patience-ms 500"
+    flags += " --door adaptive --durability power"
     assert comind("init", *flags.split(), *AT)[0] == 0
     assert genesis_of(home).settings == Settings(
-        weight="equal", min_peers=3, start_at=4, rounds=30, max_voters=5, patience_ms=500
+        weight="equal",
+        min_peers=3,
+        start_at=4,
+        rounds=30,
+        max_voters=5,
+        patience_ms=500,
+        door="adaptive",
+        durability="power",
     )
 
 

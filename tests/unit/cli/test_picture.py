@@ -19,6 +19,15 @@ def drawn(status: Status, width: int = 80, **how: Any) -> str:
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 
 
+def test_how_long_a_door_waits_at_most_is_said_in_its_own_words() -> None:
+    """R5: a status says how much time is left when it is drawn."""
+    because = "opens at its deadline, or when lima is ready"
+    assert "opens in 1.2 s, or when lima is ready, since" in drawn(
+        a_status(because=because, opens_in_ms=1_200)
+    )
+    assert because in drawn(a_status(because=because))
+
+
 def test_a_status_fits_80_columns_and_needs_no_colours() -> None:
     status = a_status(
         members=(

@@ -491,7 +491,7 @@ def spoilt_genesis(**fields: Any) -> bytes:
         ({"height": 1}, "block 1 where 0 is next"),
         ({"settings": Settings(quorum="byzantine")}, "cannot join: quorum is 'byzantine'"),
         ({"settings": Settings(codec="int8")}, "cannot join: codec is 'int8'"),
-        ({"settings": Settings(door="adaptive")}, "cannot join: door is 'adaptive'"),
+        ({"settings": Settings(door="lottery")}, "cannot join: door is 'lottery'"),
         ({"settings": Settings(patience_ms=0)}, "cannot join: patience_ms is 0"),
         ({"settings": Settings(max_voters=2**64 - 1)}, "cannot join: max_voters is"),
         ({"settings": Settings(min_peers=-(2**63))}, "cannot join: min_peers is"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from comind.p2p.core.chain import Chain
 from comind.p2p.core.desk import MAX_METRICS, Desk
-from comind.p2p.core.effects import Action, Adopt, Begin, Release, Wait
+from comind.p2p.core.effects import Action, Adopt, Begin, CallTrainer, Release, Wait
 from comind.p2p.core.messages import Absentee, Block, CanLead, Header, Ready
 from comind.p2p.core.wire import read
 from comind.p2p.core.words import NO_ROOT, Root, RunId, Settings
@@ -413,6 +413,35 @@ def test_a_trainer_that_left_offers_nothing() -> None:
     made.left()
     assert made.announce(may_average=True) is None
     made.tell(Wait("for node-1"))
+    assert said(made) == []
+
+
+def test_r5_a_trainer_is_called_once_for_each_height() -> None:
+    made = desk()
+    adopted(made)
+    made.call()
+    made.call()
+    assert said(made) == [CallTrainer()]
+    averaged(made.here.chain, 1, 2)
+    made.here.held.add(made.here.chain.root)
+    adopted(made)
+    made.call()
+    assert said(made) == [CallTrainer()]
+
+
+def test_r5_who_has_offered_has_not_the_base_or_may_not_begin_is_not_called() -> None:
+    made = desk()
+    made.call()
+    assert said(made) == []
+    adopted(made, started=False)
+    made.call()
+    assert said(made) == []
+    made.settle(started=True)
+    said(made)
+    made.offered(offer(made.here.chain))
+    made.call()
+    made.left()
+    made.call()
     assert said(made) == []
 
 

@@ -6,10 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from comind.p2p.core.chain import Chain
-from comind.p2p.core.door import Open, Wait
+from comind.p2p.core.door import UNKNOWN_DEADLINE_MS, Call, Open, Wait
 from comind.p2p.core.errors import PeerMisbehaved
-from comind.p2p.core.gathering import Gathering
-from comind.p2p.core.messages import Arrival, Ready
+from comind.p2p.core.gathering import LATE, RECENT_ROUNDS, Gathering
+from comind.p2p.core.messages import Arrival, CanLead, Ready
 from comind.p2p.core.words import Settings
 from tests.unit.core.build import (
     FAR,
@@ -25,6 +25,7 @@ from tests.unit.core.build import (
     node,
     nodes,
     people_of,
+    roster_block,
     signed_header,
 )
 
@@ -204,6 +205,58 @@ def test_r16_two_members_that_announce_the_same_run_are_not_averaged_together() 
     assert isinstance(decision, Open)
     runs = [gathered.announced[one].header.run for one in decision.contributors]
     assert len(set(runs)) == len(runs)
+
+
+# -- R5: an adaptive door ------------------------------------------------------------------------------------
+
+ADAPTIVE = Settings(door="adaptive")
+
+
+def test_r5_who_came_when_it_was_called_is_not_among_the_arrivals() -> None:
+    """They tell the next doors how late members come by themselves."""
+    gathered = announcing(gathering(1, 2, settings=ADAPTIVE), 0)
+    gathered.here.now_ms = 1_500
+    assert gathered.call(nodes(1, 2)) == nodes(1, 2)
+    assert gathered.call(nodes(1, 2)) == ()
+    gathered.here.now_ms = 1_600
+    announcing(gathered, 1)
+    assert gathered.arrivals() == (Arrival(node(0), 0),)
+    assert gathered.still_called() == nodes(2)
+    assert gathered.reasons() == {node(2): LATE}
+
+
+def test_r5_who_was_called_and_is_lost_is_not_called_late() -> None:
+    gathered = announcing(gathering(1, 2, settings=ADAPTIVE), 0, 1)
+    gathered.call(nodes(2))
+    gathered.people.link_down(node(2))
+    assert gathered.reasons() == {}
+
+
+def test_r5_the_deadline_follows_from_the_last_averages_of_the_chain() -> None:
+    chain = founded(voters=3, settings=ADAPTIVE)
+    who = nodes(0, 1, 2)
+    for _ in range(RECENT_ROUNDS):
+        early = tuple(Arrival(node(number), number * 60_000) for number in range(3))
+        append(chain, mean_block(chain, who, arrivals=early))
+    for _ in range(RECENT_ROUNDS):
+        append(chain, mean_block(chain, who, arrivals=(Arrival(node(0), 0), Arrival(node(1), 2_000))))
+    changes = [CanLead(node(1), can_lead=False)]
+    append(chain, roster_block(chain, changes, arrivals=(Arrival(node(0), 9_000),)))
+    gathered = announcing(gathering(1, 2, chain=chain), 0, 1)
+    decision = gathered.decide()
+    assert isinstance(decision, Wait)
+    assert decision.opens_ms == 1_000 + 2_000 + 4 * 2_000
+
+
+def test_r5_whoever_judges_a_chief_counts_its_deadline_from_when_it_could_lead() -> None:
+    gathered = announcing(gathering(1, 2, settings=ADAPTIVE), 0, 1)
+    gathered.here.now_ms = 1_000 + UNKNOWN_DEADLINE_MS
+    for number in (1, 2):
+        gathered.people.heard(node(number))
+    assert isinstance(gathered.decide(), Open)
+    later = gathered.decide(since_ms=2_000)
+    assert isinstance(later, Call)
+    assert later.opens_ms == 2_000 + UNKNOWN_DEADLINE_MS
 
 
 # -- R6: who was lost ---------------------------------------------------------------------------------------

@@ -10,8 +10,10 @@ from msgspec.structs import replace
 from comind.crypto import statement
 from comind.p2p.core import rotation
 from comind.p2p.core.chain import Chain, genesis
+from comind.p2p.core.door import UNKNOWN_DEADLINE_MS
 from comind.p2p.core.effects import (
     Adopt,
+    CallTrainer,
     Commit,
     Contribute,
     Dial,
@@ -29,6 +31,7 @@ from comind.p2p.core.messages import (
     AskBlocks,
     Block,
     Blocks,
+    Call,
     CanLead,
     Change,
     Committed,
@@ -118,6 +121,69 @@ def averaging(stage: Stage) -> Open:
     assert stage.member.round.phase is Phase.AVERAGING
     [opened] = stage.said(Open)
     return opened
+
+
+# -- R5: calls ----------------------------------------------------------------------------------------------
+
+
+def adaptive() -> Chain:
+    return founded(voters=3, settings=Settings(door="adaptive"))
+
+
+def test_r5_a_chief_calls_at_the_time_that_it_asked_to_be_woken_at() -> None:
+    stage = as_chief(adaptive())
+    began_ms = stage.now_ms
+    first, second = others(stage.chain, stage.number)
+    stage.hear(first, stage.ready(first))
+    for number in (first, second) * 20:
+        stage.wait(100)
+        stage.beat(number)
+        if stage.said(Call):
+            break
+    assert stage.said(Call) == [Call(height=1, view=0)]
+    assert stage.now_ms - began_ms <= UNKNOWN_DEADLINE_MS // 2 + 100
+    assert [send.to for send in stage.did(Send) if isinstance(send.message, Call)] == [nodes(second)]
+    woken_ms = stage.now_ms
+    while not stage.said(Open):
+        assert stage.wake_at_ms is not None
+        assert stage.wake_at_ms <= began_ms + UNKNOWN_DEADLINE_MS
+        stage.wait(stage.wake_at_ms - stage.now_ms)
+        for number in (first, second):
+            stage.beat(number)
+    assert woken_ms < stage.now_ms == began_ms + UNKNOWN_DEADLINE_MS
+
+
+def test_r5_a_member_hands_a_call_of_its_chief_to_its_trainer_once() -> None:
+    stage = as_follower(adaptive(), trains=False)
+    stage.step(TrainerAttached())
+    chief = leading(stage.chain)
+    for _ in range(2):
+        stage.hear(chief, Call(height=1, view=0))
+    assert stage.did(CallTrainer) == [CallTrainer()]
+    assert stage.dropped == []
+
+
+def test_r5_a_call_of_who_does_not_lead_or_at_a_door_for_all_is_an_offence() -> None:
+    stage = as_follower(adaptive())
+    chief = leading(stage.chain)
+    another = next(one for one in others(stage.chain, chief) if one != stage.number)
+    stage.hear(another, Call(height=1, view=0))
+    assert stage.dropped == [(node(another), "a call of a node that does not lead")]
+    waiting = as_follower()
+    chief = leading(waiting.chain)
+    waiting.hear(chief, Call(height=1, view=0))
+    assert waiting.dropped == [(node(chief), "a call where the door waits for all")]
+
+
+def test_r5_a_late_call_calls_nobody() -> None:
+    stage = as_follower(adaptive(), trains=False)
+    stage.step(TrainerAttached())
+    for number in others(stage.chain, stage.number):
+        stage.hear(number, stage.wants(number, 1))
+    assert stage.member.round.view == 1
+    stage.hear(leading(stage.chain), Call(height=1, view=0))
+    assert stage.did(CallTrainer) == []
+    assert stage.dropped == []
 
 
 # -- a whole round, so that the stage itself is known to work -----------------------------------------------

@@ -178,6 +178,15 @@ def starting_weights() -> Offered:
     return Offered(first_step=0, last_step=0, base=bytes(32), weight=0, metrics={})
 
 
+def test_r9_a_network_whose_durability_is_power_has_its_snapshots_synced_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for durability in ("process", "power"):
+        found(Home(tmp_path / durability), "hospital", "ada", Settings(durability=durability), ())
+        for daemon in running(options(tmp_path / durability), monkeypatch):
+            assert daemon.parts.snapshots.syncs is (durability == "power")
+
+
 # -- its life -----------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from comind.node.attach import (
     PROTOCOL,
     Ask,
     Attach,
+    Called,
     Channel,
     Closed,
     Finished,
@@ -35,6 +36,7 @@ from comind.node.daemon.trainers import Asked, Happening, HungUp, Trainers
 from comind.p2p.core.effects import (
     Adopt,
     Begin,
+    CallTrainer,
     LeaveAsked,
     Release,
     TrainerAttached,
@@ -346,11 +348,12 @@ def test_news_carries_the_base_once(desk: Desk, tmp_path: Path) -> None:
     assert desk.hears(end)[1] is None
 
 
-def test_begin_release_and_wait_become_words(desk: Desk) -> None:
+def test_begin_release_wait_and_call_become_words(desk: Desk) -> None:
     end = desk.trainer()
-    for action in (Begin(), Wait("for bob"), Release("alone")):
+    words = [Started(), Waiting("for bob"), Called(), Released("alone")]
+    for action in (Begin(), Wait("for bob"), CallTrainer(), Release("alone")):
         desk.trainers.tell(action, no_base)
-    assert [desk.hears(end)[0] for _ in range(3)] == [Started(), Waiting("for bob"), Released("alone")]
+    assert [desk.hears(end)[0] for _ in words] == words
 
 
 def test_without_a_trainer_nobody_is_told(desk: Desk) -> None:

@@ -56,6 +56,8 @@ from comind.p2p.shell.bulk import (
 
 NETWORK = NetworkId(bytes([1]) * 32)
 OPEN = bytes([2]) * 32
+AGAIN = bytes([5]) * 32
+"""The OPEN of a further attempt."""
 BASE = Root(bytes([3]) * 32)
 
 Values = NDArray[np.float32]
@@ -76,6 +78,7 @@ class Node:
 
     def __init__(self, folder: Path, seed: int, now_ms: Callable[[], int]) -> None:
         folder.mkdir()
+        self.folder = folder
         self.identity = Identity.from_secret(bytes([seed]) * 32)
         self.id = self.identity.node_id
         self.snapshots = Snapshots(folder)
@@ -154,17 +157,19 @@ class World:
         offer = node.brings(values, step)
         self.do(node, Brought(offer, shared(values)))
 
-    def average(self, size: int, chief: Node, contributors: list[Node], weights: list[int]) -> None:
+    def average(
+        self, size: int, chief: Node, contributors: list[Node], weights: list[int], open: bytes = OPEN
+    ) -> None:
         parts = tuple(
             Part(node.id, weight, node.offer if node is chief else None)
             for node, weight in zip(contributors, weights, strict=True)
         )
-        self.do(chief, Average(OPEN, size, parts))
+        self.do(chief, Average(open, size, parts))
         for node in self.nodes:
             if node is not chief:
                 if node in contributors and node.offer is not None:
-                    self.do(node, Contribute(OPEN, chief.id, node.offer))
-                self.do(node, Receive(OPEN, size, chief.id))
+                    self.do(node, Contribute(open, chief.id, node.offer))
+                self.do(node, Receive(open, size, chief.id))
 
 
 def heard(sender: NodeId, output: Ask | Grant | ChunkList | Chunk | Refuse) -> BulkEvent:
@@ -225,6 +230,85 @@ def test_all_hold_the_same_average_to_the_bit(world: World, size: int) -> None:
     assert without_progress(one) == without_progress(other) == [Held(averaged.root)]
     for node in world.nodes:
         assert node.holds(averaged.root).tobytes() == expected(rows, WEIGHTS)
+
+
+def journal_of(world: World, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Return what happens on all disks and is told to all members from now on: ("synced", inode of a file or
+    folder), ("told", number of the node)."""
+    journal: list[tuple[str, int]] = []
+    sync = os.fsync
+
+    def synced(descriptor: int) -> None:
+        sync(descriptor)
+        journal.append(("synced", os.fstat(descriptor).st_ino))
+
+    class Told(list[Event | Misbehaved | LookedThrough]):
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def append(self, told: Event | Misbehaved | LookedThrough) -> None:
+            super().append(told)
+            if isinstance(told, Averaged | Held):
+                journal.append(("told", self.number))
+
+    monkeypatch.setattr(os, "fsync", synced)
+    for number, node in enumerate(world.nodes):
+        node.told = Told(number)
+    return journal
+
+
+@pytest.mark.parametrize("power", [True, False], ids=["power", "process"])
+def test_r9_with_durability_power_an_average_is_synced_before_anybody_is_told_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, power: bool
+) -> None:
+    """R9: bytes, hashes and their names: only of what it was told does a member say PREPARE."""
+    prepare(world, CHUNK_VALUES + 1)
+    if power:
+        for node in world.nodes:
+            node.snapshots.sync_first()
+    journal = journal_of(world, monkeypatch)
+    chief, *_ = world.nodes
+    world.average(CHUNK_VALUES + 1, chief, world.nodes, WEIGHTS)
+    world.deliver()
+    (averaged,) = without_progress(chief)
+    assert isinstance(averaged, Averaged)
+    for number, node in enumerate(world.nodes):
+        before = journal[: journal.index(("told", number))]
+        file = node.folder / f"{averaged.root.hex()}.f32"
+        for path in (file, file.with_suffix(".hashes"), node.folder):
+            assert (("synced", path.stat().st_ino) in before) is power, path
+
+
+def test_r9_what_was_held_before_is_synced_before_it_is_told_of_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that a process left may not be on the disk yet: it is found at the start, or fetched again."""
+    one = world.nodes[0]
+    root = store(one, some(1000, 5))
+    journal = journal_of(world, monkeypatch)
+    one.snapshots.sync_first()
+    inode = (one.folder / f"{root.hex()}.f32").stat().st_ino
+    assert journal[0] == ("synced", inode)
+    world.do(one, Fetch(root, 1000, world.nodes[1].id))
+    assert one.told == [Held(root)]
+    assert journal.count(("synced", inode)) == 1
+
+
+def test_r9_an_average_that_cannot_be_synced_is_not_told_of(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(world, 1000)
+    chief, one, _ = world.nodes
+    one.snapshots.sync_first()
+
+    def fails(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    world.average(1000, chief, world.nodes, WEIGHTS)
+    world.deliver()
+    assert without_progress(one) == [Lost(OPEN, one.id, "its disk failed: Input/output error")]
+    assert one.snapshots.held() == frozenset()
 
 
 def test_the_chief_need_not_contribute_and_the_order_is_that_of_the_parts(world: World) -> None:
@@ -491,6 +575,35 @@ def test_a_contributor_whose_link_breaks_is_lost_and_one_that_gave_all_is_not(wo
     assert without_progress(chief) == [Lost(OPEN, other.id, "its link broke")]
     assert Lost(OPEN, chief.id, "its link broke") in without_progress(other)
     assert Lost(OPEN, chief.id, "its averager lost a contribution") in without_progress(one)
+
+
+def test_a_further_attempt_begins_anew_and_no_key_is_used_again(world: World) -> None:
+    """R6, R7: what was averaged before is discarded; the same chunks go under other keys."""
+    rows = prepare(world, 3 * CHUNK_VALUES)
+    chief, one, other = world.nodes
+    world.bend = lambda sender, output: None if sender == other.id and isinstance(output, Chunk) else output
+    world.average(3 * CHUNK_VALUES, chief, world.nodes, WEIGHTS)
+    world.deliver()
+    world.cut(chief, other)
+    assert Lost(OPEN, other.id, "its link broke") in chief.told
+    first = list(world.sent)
+    for node in (chief, one):
+        world.do(node, Forget(OPEN))
+    world.average(3 * CHUNK_VALUES, chief, [chief, one], WEIGHTS[:2], AGAIN)
+    world.deliver()
+    (averaged,) = [told for told in chief.told if isinstance(told, Averaged)]
+    assert chief.holds(averaged.root).tobytes() == expected(rows[:2], WEIGHTS[:2])
+    assert Held(averaged.root) in one.told
+    second = world.sent[len(first) :]
+    kinds = (StreamKind.CONTRIBUTION, StreamKind.AVERAGE)
+    sealed = [
+        {(sent.stream.kind, sent.index): bytes(sent.sealed) for sent in side if isinstance(sent, Chunk)}
+        for side in (first, second)
+    ]
+    assert {kind for kind, _ in sealed[0]} == {StreamKind.CONTRIBUTION}
+    assert {kind for kind, _ in sealed[1]} == set(kinds)
+    assert all(sealed[0][chunk] != sealed[1][chunk] for chunk in sealed[0].keys() & sealed[1].keys())
+    assert len({sent.key for sent in [*first, *second] if isinstance(sent, Grant)}) == 2
 
 
 def test_a_contributor_that_gave_all_may_go(world: World) -> None:

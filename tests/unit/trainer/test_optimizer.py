@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from comind.node.attach import Called
 from comind.node.trainer.optimizer import FederatedAveraging
 from comind.node.trainer.peer import Peer
 from comind.p2p.core.errors import ConfigError
 from tests.unit.trainer.conftest import Lines
-from tests.unit.trainer.fake_daemon import ALONE, FakeDaemon
+from tests.unit.trainer.fake_daemon import ALONE, FakeDaemon, Offer
 from tests.unit.trainer.models import Line, train, vector, wrapped
 
 
@@ -50,6 +51,49 @@ def test_every_interval_steps_the_model_becomes_the_average(daemon: FakeDaemon, 
     assert model.value == -7  # of -2 and -12, six examples each
     train(optimizer, model, steps=4)
     assert spans(daemon) == [(0, 2, 6), (2, 4, 6), (4, 6, 6)]
+
+
+def test_r5_who_is_called_contributes_at_its_next_step_with_what_it_has(
+    daemon: FakeDaemon, peer: Peer
+) -> None:
+    model = Line(0)
+    optimizer = wrapped(model, peer, interval_steps=5)
+    train(optimizer, model, steps=2)
+    daemon.say(Called())
+    train(optimizer, model)
+    assert spans(daemon) == [(0, 3, 9)]
+    assert optimizer.last_round is not None
+    assert optimizer.last_round.counted
+    train(optimizer, model, steps=4)
+    assert spans(daemon) == [(0, 3, 9)]
+    train(optimizer, model)
+    assert spans(daemon) == [(0, 3, 9), (3, 8, 15)]
+
+
+def test_r5_a_call_that_crosses_the_offer_is_answered_by_it(daemon: FakeDaemon, peer: Peer) -> None:
+    def crossing(offer: Offer) -> None:
+        daemon.say(Called())
+        daemon.count(offer)
+
+    model = Line(0)
+    optimizer = wrapped(model, peer, interval_steps=2)
+    daemon.on_offer = crossing
+    train(optimizer, model, steps=3)
+    assert spans(daemon) == [(0, 2, 6)]
+
+
+def test_r5_whose_step_ends_after_the_door_contributes_to_the_next_round(
+    daemon: FakeDaemon, peer: Peer
+) -> None:
+    """R5, R17: nothing of it is lost: the call stands, and the new base is adopted first."""
+    model = Line(0)
+    optimizer = wrapped(model, peer, interval_steps=5)
+    train(optimizer, model)
+    daemon.say(Called())
+    daemon.miss()
+    train(optimizer, model)
+    assert spans(daemon) == [(0, 2, 6)]
+    assert daemon.offers[0].values.tolist() == [-1]  # -2, and the base is 1 higher than before
 
 
 def test_last_round_says_who_was_in_it_and_why_not(daemon: FakeDaemon, peer: Peer) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comind.node.attach import Offered, Refused, Released
+from comind.node.attach import Called, Offered, Refused, Released
 from comind.node.trainer.peer import Array, Peer
 from comind.node.trainer.round import Absentee, Contributor
 from comind.p2p.core.errors import ConfigError
@@ -478,3 +478,20 @@ peer.finish()
 assert "torch" not in sys.modules and "zmq" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+# -- calls --------------------------------------------------------------------------------------------------
+
+
+def test_r5_a_peer_says_that_it_is_called_until_it_averages(daemon: FakeDaemon, peer: Peer) -> None:
+    called = [peer.called]
+    arrays = peer.start(vector(0, 0))
+    called.append(peer.called)
+    daemon.say(Called())
+    called += [peer.called, peer.called]
+    result = peer.average(arrays, weight=3)
+    called.append(peer.called)
+    peer.finish()
+    called.append(peer.called)
+    assert called == [False, False, True, True, False, False]
+    assert result.counted
