@@ -1,12 +1,19 @@
 """Can what a real network did be looked into afterwards?"""
 
+import re
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 
+import msgspec
+
 from comind.node.daemon.founding import identity_of
-from comind.node.daemon.journal import Start, encode, read, segments_in
+from comind.node.daemon.journal import MAGIC, Start, Stepped, encode, read, segments_in
 from comind.node.daemon.replaying import replay
 from comind.p2p.core.effects import Commit, Heard
 from comind.p2p.core.words import Settings
+from scripts.local.child import ROOT
 from tests.e2e.real_network import RealNetwork
 
 
@@ -39,3 +46,38 @@ def test_what_real_daemons_did_the_core_does_again(tmp_path: Path) -> None:
             start = next(read(segments[-1]))
             assert isinstance(start, Start)
             assert start.me.name == node.name
+        homes = [node.home.path for node in network.nodes]
+        told = replayed(*homes)
+        assert (told.returncode, told.stderr) == (0, "")
+        assert told.stdout.startswith("3 nodes, 4 starts, ")
+        for node in network.nodes:
+            assert f"{node.name}  " in told.stdout
+        last = replayed("--last", "5", *homes).stdout.rstrip().split("\n")
+        assert last[-5:] == told.stdout.rstrip().split("\n")[-5:]
+        of_three = replayed("--height", "3", *homes).stdout.split("\n")[4:-1]
+        assert {line.split()[1] for line in of_three} == {"3"}
+
+        segment = segments_in(network.nodes[0].home.journal)[0]
+        start, *steps = read(segment)
+        spoilt = [msgspec.structs.replace(one, wake_at_ms=1) for one in steps if isinstance(one, Stepped)]
+        segment.write_bytes(MAGIC + zlib.compress(b"".join(map(encode, [start, *spoilt]))))
+        told = replayed(*homes)
+        assert told.returncode == 1
+        assert re.fullmatch(r"replay: Lima: \S+, record 1, Woken: it would be woken at .*\n", told.stderr)
+        for given, line in {
+            tmp_path / "nowhere": "holds no journal: give a node's folder",
+            network.nodes[0].home.store_file: "no journal of this version",
+        }.items():
+            told = replayed(given)
+            assert (told.returncode, told.stdout, told.stderr.count("\n")) == (2, "", 1)
+            assert line in told.stderr
+
+
+def replayed(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.history.main", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

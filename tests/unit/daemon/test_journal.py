@@ -37,13 +37,11 @@ from comind.p2p.core.effects import Commit, Event, Note, Step, TrainerOffered, W
 from comind.p2p.core.here import Me
 from comind.p2p.core.member import Member
 from comind.p2p.core.messages import Message
-from comind.p2p.core.picture import Picture
-from comind.p2p.core.signing import Signer, Verify
-from comind.p2p.core.words import NetworkId, NodeId, Offer
-from tests.scenarios import process as process_module
+from comind.p2p.core.words import NodeId, Offer
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.keys import StubSigner, stub_verify
 from tests.scenarios.moments import committed
+from tests.scenarios.noting import keep_journals
 from tests.unit.core.strategies import messages, of
 
 ME = Me(NodeId(bytes(32)), "lima", ("tcp://10.0.0.1:7700",), 1 << 32, False)  # type: ignore[arg-type]
@@ -206,56 +204,16 @@ def test_only_what_the_core_is_made_of_can_be_frozen_or_thawed(tmp_path: Path) -
 # -- whole clusters, played again ---------------------------------------------------------------------------
 
 
-class Noting:
-    """A member of a scenario that keeps a journal."""
-
-    def __init__(
-        self,
-        folder: Path,
-        me: Me,
-        network: NetworkId,
-        memory: Any,
-        signer: Signer,
-        now_ms: int,
-        verify: Verify,
-    ) -> None:
-        file = JournalFile(folder, me.incarnation, kept=10_000)
-        self._journal = Journal(file, lambda piece: file.write([piece]), me, signer, _Log(), 30_000)
-        self._member = Member(me, network, memory, self._journal.signer, now_ms, verify)
-        self._journal.begin(self._member)
-        self._now_ms = 0
-
-    def step(self, event: Event, now_ms: int) -> Step:
-        self._now_ms = max(now_ms, self._now_ms)
-        step = self._member.step(event, self._now_ms)
-        self._journal.note(event, self._now_ms, step)
-        self._journal.flush(self._member)
-        return step
-
-    def picture(self, now_ms: int) -> Picture:
-        self._now_ms = max(now_ms, self._now_ms)
-        return self._member.picture(now_ms)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._member, name)
-
-
 @pytest.fixture
 def noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Have every member of a scenario keep a journal in a folder of its name."""
-
-    def member(me: Me, *given: Any) -> Noting:
-        (tmp_path / me.name).mkdir(exist_ok=True)
-        return Noting(tmp_path / me.name, me, *given)
-
-    monkeypatch.setattr(process_module, "Member", member)
+    keep_journals(tmp_path, monkeypatch)
     return tmp_path
 
 
 def played(folder: Path, cluster: Cluster) -> Iterator[tuple[Path, Played]]:
     """Each with its own chain: certificates of one block can hold other votes from node to node."""
-    for segment in sorted(folder.glob("*/*.journal")):
-        for one in replay(read(segment), cluster.disk(segment.parent.name).chain, stub_verify):
+    for segment in sorted(folder.glob("*/journal/*.journal")):
+        for one in replay(read(segment), cluster.disk(segment.parent.parent.name).chain, stub_verify):
             yield segment, one
 
 
@@ -282,7 +240,7 @@ def test_the_core_does_the_same_again_from_every_segment(noted: Path, seed: int)
 
 def test_a_tampered_record_is_found_and_named(noted: Path) -> None:
     cluster = a_troubled_network(seed=5)
-    segment = min(noted.glob("*/*.journal"))
+    segment = min(noted.glob("*/journal/*.journal"))
     records = list(read(segment))
     number, one = next(
         (number, one)
@@ -298,7 +256,7 @@ def test_a_tampered_record_is_found_and_named(noted: Path) -> None:
     ):
         records[number] = tampered
         with pytest.raises(Differs, match=f"^record {number}, Heard "):
-            list(replay(records, cluster.disk(segment.parent.name).chain, stub_verify))
+            list(replay(records, cluster.disk(segment.parent.parent.name).chain, stub_verify))
 
 
 def test_a_changed_core_is_found(noted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,8 +268,8 @@ def test_a_changed_core_is_found(noted: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_journal_without_its_chain_is_not_played(noted: Path) -> None:
     cluster = a_troubled_network(seed=7)
-    segment = max(noted.glob("*/*.journal"))
-    chain = cluster.disk(segment.parent.name).chain
+    segment = max(noted.glob("*/journal/*.journal"))
+    chain = cluster.disk(segment.parent.parent.name).chain
     with pytest.raises(CannotReplay, match="the store beside it lacks that block"):
         list(replay(read(segment), chain[:2], stub_verify))
     with pytest.raises(CannotReplay, match="does not begin with how the member was"):
