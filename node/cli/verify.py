@@ -20,6 +20,7 @@ from comind.p2p.core.chain import Chain
 from comind.p2p.core.errors import PeerMisbehaved
 from comind.p2p.core.messages import Certificate, Committed
 from comind.p2p.core.snapshot import CHUNK_BYTES, VALUE_BYTES, chunk_hash, root_of
+from comind.p2p.core.wire import block_hash
 from comind.p2p.core.words import NO_ROOT, NetworkId, NodeId
 
 WIDTH = 100
@@ -112,6 +113,8 @@ class _Checked:
                 return f"it is not there: block {height} follows block {self.chain.height}"
             try:
                 certificate = msgspec.msgpack.decode(packed, type=Certificate)
+                if certificate.block != block_hash(block):
+                    return "its bytes are not those that were agreed to"
                 self.chain.append(Committed(block=block, certificate=certificate), self._verify)
             except PeerMisbehaved as why:
                 return str(why)

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from comind.node.cli.phrases import plain
 from comind.p2p.core.effects import (
     Action,
     Announced,
@@ -92,10 +93,9 @@ def _head(lives: Sequence[Life], aligned: Aligned, wording: Wording) -> str:
     same = "all as they were" if not any(life.differs for life in lives) else "up to a difference, see below"
     lines = [f"{_count(nodes, 'node')}, {_count(len(lives), 'start')}, {_count(steps, 'step')}: {same}"]
     if len(lives) > 1:
-        sure = (
-            f"clocks aligned by {_count(aligned.messages, 'message')}, to within {aligned.unsure_ms:.1f} ms"
-        )
-        lines.append(f"{sure}; seconds since the first line, and the height that the node works on")
+        messages = _count(aligned.messages, "message")
+        lines.append(f"clocks aligned by {messages}, to within {aligned.unsure_ms:.1f} ms")
+    lines.append("seconds since the first line, the height that the node works on, and what happens there")
     lines += [f"nothing connects {life.name}'s clock with the others'" for life in aligned.alone]
     return "\n".join([*lines, ""])
 
@@ -141,8 +141,8 @@ def _lines(moments: Iterable[tuple[float, Moment]], wording: Wording) -> Iterato
     for ms, moment in moments:
         first_ms = ms if first_ms is None else first_ms
         name = wording.names.get(moment.life.node, moment.life.name)
-        told = wording.describe(moment.what)
-        yield f"{(ms - first_ms) / 1_000:>9.3f}  {moment.height:>4}  {name:<{width}}  {told}"
+        told = plain(wording.describe(moment.what))
+        yield f"{(ms - first_ms) / 1_000:>9.3f}  {moment.height:>4}  {name:<{width}}  {told}".rstrip()
 
 
 if __name__ == "__main__":

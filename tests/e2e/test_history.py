@@ -58,7 +58,7 @@ def test_what_real_daemons_did_the_core_does_again(tmp_path: Path) -> None:
             assert f"{node.name}  " in told.stdout
         last = replayed("--last", "5", *homes).stdout.rstrip().split("\n")
         assert last[-5:] == told.stdout.rstrip().split("\n")[-5:]
-        of_three = replayed("--height", "3", *homes).stdout.split("\n")[4:-1]
+        of_three = replayed("--height", "3", *homes).stdout.partition("\n\n")[2].splitlines()
         assert {line.split()[1] for line in of_three} == {"3"}
 
         segment = segments_in(network.nodes[0].home.journal)[0]

@@ -33,11 +33,13 @@ from comind.node.daemon.journal import (
 from comind.node.daemon.replaying import CannotReplay, Differs, Played, replay
 from comind.p2p.core import round as round_module
 from comind.p2p.core.chain import Chain
-from comind.p2p.core.effects import Commit, Event, Note, Step, TrainerOffered, Woken
+from comind.p2p.core.discovery import Discovery
+from comind.p2p.core.effects import Commit, Event, Note, Reached, Step, TrainerOffered, Woken
 from comind.p2p.core.here import Me
 from comind.p2p.core.member import Member
 from comind.p2p.core.messages import Message
 from comind.p2p.core.words import NodeId, Offer
+from tests.scenarios import process as process_module
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.keys import StubSigner, stub_verify
 from tests.scenarios.moments import committed
@@ -199,6 +201,54 @@ def test_only_what_the_core_is_made_of_can_be_frozen_or_thawed(tmp_path: Path) -
     member.planted = random.Random(0)  # type: ignore[attr-defined]
     with pytest.raises(CannotFreeze, match=r"random\.Random"):
         freeze(member)
+
+
+def test_a_failure_of_the_core_is_the_last_record_and_fails_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, file, member = a_journal(tmp_path / "journal", _Log())
+    journal.begin(member)
+    journal.note_failure(Reached(ME.node), 1, KeyError("its text is not noted"))
+    file.close()
+    segment = segments_in(tmp_path / "journal")[0]
+    *_, last = read(segment)
+    assert isinstance(last, Stepped)
+    assert (last.failure, last.digests) == ("KeyError", b"")
+    assert b"not noted" not in encode(last)
+
+    chain = member.here.chain.committed
+    with pytest.raises(Differs, match="record 1, Reached: the core failed with KeyError, and does not now"):
+        list(replay(read(segment), chain, stub_verify))
+    monkeypatch.setattr(Discovery, "reach", lambda people, peer: {}[peer])
+    (played,) = replay(read(segment), chain, stub_verify)
+    assert played.failure == "KeyError"
+
+
+class Thawing:
+    """A member of a scenario that is written down and made anew before every third step."""
+
+    def __init__(self, *given: Any) -> None:
+        self._member = Member(*given)
+        self._steps = 0
+
+    def step(self, event: Event, now_ms: int) -> Step:
+        self._steps += 1
+        if self._steps % 3 == 0:
+            here = self._member.here
+            self._member = thaw(freeze(self._member), here.chain, here.signer, here.verify)
+        return self._member.step(event, now_ms)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._member, name)
+
+
+def test_a_member_that_is_made_anew_again_and_again_does_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_ever = a_troubled_network(seed=8)
+    monkeypatch.setattr(process_module, "Member", Thawing)
+    made_anew = a_troubled_network(seed=8)
+    for city in as_ever.running:
+        assert made_anew.disk(city).chain == as_ever.disk(city).chain
+        assert made_anew.disk(city).promised == as_ever.disk(city).promised
 
 
 # -- whole clusters, played again ---------------------------------------------------------------------------
