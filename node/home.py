@@ -62,6 +62,10 @@ class Home:
         return self.path / "daemon.log"
 
     @property
+    def journal(self) -> Path:
+        return self.path / "journal"
+
+    @property
     def lock_file(self) -> Path:
         return self.path / "lock"
 

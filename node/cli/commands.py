@@ -154,6 +154,52 @@ def status(
 
 
 @app.command()
+def rounds(
+    home: HomeOption = None,
+    last: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Only the last so many; else all.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
+) -> None:
+    """List the rounds: who led, who was counted with which weight, who was not and why.
+
+    They are read from this node's store, whether its daemon runs or not.
+    """
+    from comind.node.cli.look import rounds
+
+    rounds(find_home(home), last, json)
+
+
+@app.command()
+def show(
+    number: Annotated[int, typer.Argument(metavar="ROUND", min=1, help="As comind rounds numbers them.")],
+    home: HomeOption = None,
+    json: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
+) -> None:
+    """Tell all of one round.
+
+    Who was counted with which share and steps, who was not, why, and what became of its work, and who agreed.
+    """
+    from comind.node.cli.look import show
+
+    show(find_home(home), number, json)
+
+
+@app.command()
+def verify(
+    home: HomeOption = None,
+    json: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
+) -> None:
+    """Check every hash and signature from genesis to the model on this disk.
+
+    Says what that proves and what it does not; exit code 1 where something is not sound.
+    """
+    from comind.node.cli.verify import verify
+
+    raise typer.Exit(0 if verify(find_home(home), json) else 1)
+
+
+@app.command()
 def invite(
     home: HomeOption = None,
     out: Annotated[

@@ -22,7 +22,7 @@ class Exit(IntEnum):
 
 EXIT_CODES = {
     Exit.OK: "done",
-    Exit.DECLINED: "you answered no; nothing was changed",
+    Exit.DECLINED: "you answered no (nothing was changed), or verify found a mistake",
     Exit.USAGE: "what was given cannot work; the line says how to mend it",
     Exit.NO_DAEMON: "no daemon runs in this home",
     Exit.NOT_DONE: "the network refused, or did not answer in time",

@@ -6,10 +6,8 @@ tensors' names and shapes: what a network averages are float32 values, and so th
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from math import prod
@@ -18,6 +16,7 @@ from typing import BinaryIO
 
 from comind.node.attach import Tensor
 from comind.node.cli.ask import home_flag
+from comind.node.cli.chain import ATTEMPTS, Moved, copied
 from comind.node.cli.phrases import size as size_in_words
 from comind.node.daemon.layout import schema_in
 from comind.node.daemon.store import Store, network_in
@@ -28,8 +27,6 @@ from comind.p2p.core.snapshot import CHUNK_BYTES, VALUE_BYTES, chunk_hash, root_
 from comind.p2p.core.wire import block_hash, read
 from comind.p2p.core.words import NO_ROOT, NodeId, Rule, short_id
 
-ATTEMPTS = 5
-"""The base moves on while somebody reads it: each attempt takes the newest."""
 _ALIGNMENT = 8
 
 
@@ -49,10 +46,6 @@ class Base:
     """(short id, name, contributions, their weight) of each whose work is in it."""
 
 
-class _Moved(Exception):
-    """The home changed while it was read."""
-
-
 def export(home: Home, file: Path) -> str:
     """Write the base to `file`, whole or not at all, and return a line that tells of it.
 
@@ -63,7 +56,7 @@ def export(home: Home, file: Path) -> str:
         try:
             base = newest_base(home)
             _write(home, base, file.expanduser())
-        except _Moved:
+        except Moved:
             continue
         except OSError as why:
             raise ConfigError(f"{file} cannot be written: {why.strerror or why}") from None
@@ -93,7 +86,7 @@ def newest_base(home: Home) -> Base:
     """
     if not home.store_file.exists():
         raise ConfigError(f"{home.path} is of no network yet: comind init, or comind node --invite-file PATH")
-    with _copied(home.store_file) as copy:
+    with copied(home.store_file) as copy:
         try:
             base = _base_in(copy)
         except ConfigError as why:
@@ -104,27 +97,6 @@ def newest_base(home: Home) -> Base:
             " or comind init --initial"
         )
     return base
-
-
-@contextmanager
-def _copied(store: Path) -> Iterator[Path]:
-    """A copy of the store, which its daemon locks for itself while it runs.
-
-    The main file must not change from before its copy until after that of its log (WAL): then what is torn
-    in the log's copy is what SQLite ignores after a crash.
-    """
-    log = store.with_name(f"{store.name}-wal")
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=store.parent) as folder:
-        copy = Path(folder) / store.name
-        before = store.stat().st_mtime_ns
-        shutil.copyfile(store, copy)
-        try:
-            shutil.copyfile(log, copy.with_name(log.name))
-        except FileNotFoundError:
-            pass  # a daemon that ended put it away
-        if store.stat().st_mtime_ns != before:
-            raise _Moved
-        yield copy
 
 
 def _base_in(file: Path) -> Base | None:
@@ -180,14 +152,14 @@ def _write(home: Home, base: Base, file: Path) -> None:
     try:
         values = open(home.snapshots / f"{base.root.hex()}.f32", "rb")  # noqa: SIM115
     except FileNotFoundError:
-        raise _Moved from None
+        raise Moved from None
     beside = tempfile.NamedTemporaryFile(prefix=f".{file.name}.", dir=file.parent, delete=False)  # noqa: SIM115
     with values, beside as written:
         try:
             written.write(header_of(base))
             hashes = list(_copy(values, written, base.size * VALUE_BYTES))
             if root_of(base.size, hashes) != base.root:
-                raise _Moved
+                raise Moved
             written.flush()
             os.fsync(written.fileno())
             os.chmod(written.name, 0o666 & ~_umask())
@@ -201,7 +173,7 @@ def _copy(values: BinaryIO, written: "tempfile._TemporaryFileWrapper[bytes]", le
     while left:
         chunk = values.read(min(CHUNK_BYTES, left))
         if not chunk:
-            raise _Moved
+            raise Moved
         left -= len(chunk)
         written.write(chunk)
         yield chunk_hash(chunk)

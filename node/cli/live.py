@@ -28,6 +28,7 @@ from comind.node.cli.ask import connect
 from comind.node.cli.phrases import plain
 from comind.node.cli.picture import fitting
 from comind.node.home import Home
+from comind.node.logfile import rotate
 
 REDRAW_S = 1.0
 MIN_REDRAW_S = 0.25
@@ -103,12 +104,15 @@ class _Log:
     """The file to which the daemon writes, and what of it was not shown yet."""
 
     def __init__(self, path: Path) -> None:
+        rotate(path)
         self.file = open(path, "ab", opener=_private)  # noqa: SIM115  the child's for its life
         self._reading: IO[bytes] = open(path, "rb")  # noqa: SIM115
         self._reading.seek(0, os.SEEK_END)
         self._begun = b""
 
     def lines(self) -> Iterator[str]:
+        if self._reading.tell() > os.fstat(self._reading.fileno()).st_size:
+            self._reading.seek(0)  # it was long, and begins anew
         *whole, self._begun = (self._begun + self._reading.read()).split(b"\n")
         for line in whole:
             yield plain(line[:_MAX_LINE_BYTES].decode("utf-8", "replace").replace("\t", "    "))

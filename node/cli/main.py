@@ -1,7 +1,7 @@
 """What happens between `comind ...` in a shell and an exit code?
 
     0    done
-    1    you answered no; nothing was changed
+    1    you answered no (nothing was changed), or verify found a mistake
     2    what was given cannot work; the line says how to mend it
     3    no daemon runs in this home
     4    the network refused, or did not answer in time

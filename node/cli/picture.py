@@ -41,7 +41,7 @@ def picture(status: Status, members: int | None = None, rounds: int = ROUNDS_SHO
     ]
     averages = [line for line in status.last_rounds if line.rule in TOLD_RULES]
     if told := averages[max(0, len(averages) - rounds) :]:
-        parts += ["", _rounds(told, weighted=status.settings.get("weight") != "equal")]
+        parts += ["", rounds_table(told, weighted=status.settings.get("weight") != "equal")]
     parts += ["", _traffic(status)]
     return Group(*parts)
 
@@ -187,7 +187,8 @@ def heard(member: MemberLine) -> str:
 # -- rounds -------------------------------------------------------------------------------------------------
 
 
-def _rounds(rounds: Sequence[RoundLine], weighted: bool) -> Padding:
+def rounds_table(rounds: Sequence[RoundLine], weighted: bool) -> Padding:
+    """A row for each round; `weighted`: with the contributions' weights."""
     table = _bare_table()
     table.add_column("round", no_wrap=True)
     table.add_column("led by", max_width=16, no_wrap=True)

@@ -11,11 +11,13 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from comind.node.daemon.options import Options, parse
 from comind.node.daemon.wakeup import Wakeup
+from comind.node.home import Home
+from comind.node.logfile import shorten
 from comind.p2p.core.errors import ConfigError
 from comind.p2p.core.words import Incarnation
 
@@ -47,7 +49,7 @@ def _live(options: Options, stop: Wakeup) -> None:
     above: Incarnation | None = None
     for _ in range(MAX_REBIRTHS):
         with assembled(options, log, above) as parts:
-            loop = Loop(parts, log, stop)
+            loop = Loop(parts, _logging_to(parts.home), stop)
             ending = loop.run()
         if ending is not Ending.RESTORED:
             log(loop.last_words)
@@ -62,6 +64,16 @@ def log(line: str) -> None:
         sys.stdout.flush()
     except OSError:
         pass
+
+
+def _logging_to(home: Home) -> Callable[[str], None]:
+    """Log to standard output; where that is the home's own log file, keep it short."""
+
+    def line(text: str) -> None:
+        log(text)
+        shorten(home.log_file, sys.stdout.fileno())
+
+    return line
 
 
 def _stop_at_signals() -> Wakeup:

@@ -15,6 +15,7 @@ from comind.crypto.identity import Identity, verify
 from comind.crypto.invite import Invite
 from comind.node.daemon.disk import Disk
 from comind.node.daemon.founding import identity_of
+from comind.node.daemon.journal import Journal, JournalFile
 from comind.node.daemon.options import Options, host_name
 from comind.node.daemon.plane import Plane
 from comind.node.daemon.snapshots import Snapshots
@@ -58,6 +59,7 @@ class Parts:
     plane: Plane
     links: Links
     trainers: Trainers
+    journal: Journal
     seeds: tuple[str, ...]
     """Whom to dial while there is no link at all."""
     leaves_with_trainer: bool
@@ -89,7 +91,8 @@ def assembled(
         memory = store.load(snapshots.held())
         incarnation = store.next_incarnation(above)
         known = store.addresses() if not memory.chain else {}
-        disk = Disk(store, snapshots)
+        segments = JournalFile(home.journal, incarnation)
+        disk = Disk(store, snapshots, journal=segments)
         stack.callback(disk.close)
         links = _links(stack, _listen(home, options), invite, identity, incarnation)
         addresses = _advertised(home, options, links, log)
@@ -99,10 +102,11 @@ def assembled(
         trainers = Trainers(home.socket_path)
         stack.callback(trainers.close)
         seeds = [*options.seeds, *invite.seeds, *(one for several in known.values() for one in several)]
+        me = Me(identity.node_id, name, addresses, incarnation, options.no_lead)
         yield Parts(
             home=home,
             network=network,
-            me=Me(identity.node_id, name, addresses, incarnation, options.no_lead),
+            me=me,
             identity=identity,
             memory=memory,
             store=store,
@@ -111,6 +115,7 @@ def assembled(
             plane=plane,
             links=links,
             trainers=trainers,
+            journal=Journal(segments, disk.journal, me, identity, log),
             seeds=tuple(dict.fromkeys(seed for seed in seeds if seed not in addresses))[:MAX_SEEDS],
             leaves_with_trainer=options.leave_with_trainer,
         )

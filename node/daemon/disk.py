@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 
+from comind.node.daemon.journal import JournalFile, Piece
 from comind.node.daemon.snapshots import Snapshots
 from comind.node.daemon.store import Entry, Store
 from comind.node.daemon.wakeup import Wakeup
@@ -25,11 +26,19 @@ QUIET_S = 0.3
 class Disk:
     """The disk thread. `put`, `keep` and `settle` return at once; `wakeup` is set when more is durable."""
 
-    def __init__(self, store: Store, snapshots: Snapshots, quiet_s: float = QUIET_S) -> None:
+    def __init__(
+        self,
+        store: Store,
+        snapshots: Snapshots,
+        quiet_s: float = QUIET_S,
+        journal: JournalFile | None = None,
+    ) -> None:
         self.wakeup = Wakeup()
         self._store = store
         self._snapshots = snapshots
         self._quiet_s = quiet_s
+        self._journal = journal
+        self._pieces: list[Piece] = []
         self._waiting: list[Entry] = []
         self._kept: frozenset[Root] | None = None
         self._chores: deque[Iterator[None]] = deque()
@@ -62,6 +71,12 @@ class Disk:
         assert self._closing or self._thread.is_alive(), "the disk thread ended"
         return self._durable
 
+    def journal(self, piece: Piece) -> None:
+        """Have this written to the journal: after the promises that were made until now, and unsynced."""
+        with self._changed:
+            self._pieces.append(piece)
+            self._changed.notify()
+
     def keep(self, roots: frozenset[Root]) -> None:
         """Let go of all snapshots but these, after the records that were put."""
         with self._changed:
@@ -81,6 +96,8 @@ class Disk:
             self._changed.notify()
         self._thread.join()
         self._store.close()
+        if self._journal is not None:
+            self._journal.close()
         self.wakeup.close()
 
     def _run(self) -> None:
@@ -94,31 +111,34 @@ class Disk:
 
     def _turn(self) -> bool:
         """Do what is most pressing, or wait for something to do; False when it is time to end."""
-        entries, kept, ticket = self._wait()
+        entries, pieces, kept, ticket = self._wait()
         if entries:
             self._store.write(entries)
             self._written_s = time.monotonic()
             self._durable = ticket
             self.wakeup.set()
+        if pieces and self._journal is not None:
+            self._journal.write(pieces)
         if kept is not None:
             self._snapshots.keep(kept)
-        if entries or kept is not None:
+        if entries or pieces or kept is not None:
             return True
         if self._closing:
             return False
         self._one_slice()
         return True
 
-    def _wait(self) -> tuple[list[Entry], frozenset[Root] | None, Ticket]:
+    def _wait(self) -> tuple[list[Entry], list[Piece], frozenset[Root] | None, Ticket]:
         with self._changed:
-            while not (self._waiting or self._kept is not None or self._closing):
+            while not (self._waiting or self._pieces or self._kept is not None or self._closing):
                 left_s = self._quiet_left_s()
                 if left_s == 0:
                     break
                 self._changed.wait(left_s)
             entries, self._waiting = self._waiting, []
+            pieces, self._pieces = self._pieces, []
             kept, self._kept = self._kept, None
-            return entries, kept, self._put
+            return entries, pieces, kept, self._put
 
     def _quiet_left_s(self) -> float | None:
         """Return how long chores still wait: 0 if no longer, None if there are none."""

@@ -83,7 +83,8 @@ class Loop:
         self._parts = parts
         self._log = log
         self._stop = stop
-        self._member = Member(parts.me, parts.network, parts.memory, parts.identity, now_ms())
+        self._journal = parts.journal
+        self._member = Member(parts.me, parts.network, parts.memory, self._journal.signer, now_ms())
         self._orders = Orders(parts.disk.put)
         self._sync_first(self._picture())
         self._audience = Audience(parts.trainers)
@@ -123,7 +124,8 @@ class Loop:
 
     def _begin(self) -> None:
         parts = self._parts
-        self._step([Woken()], now_ms())
+        self._journal.begin(self._member)
+        self._step([Woken()])
         name = self._picture().network
         where = f"{name} ({parts.network.hex()[:8]})" if name else parts.network.hex()[:8]
         self._log(
@@ -146,7 +148,7 @@ class Loop:
         events += self._stop_if_orphaned(now)
         if not events and self._wake_at_ms is not None and now >= self._wake_at_ms:
             events.append(Woken())
-        self._step(events, now)
+        self._step(events)
         self._seek()
         self._show(now)
 
@@ -262,14 +264,21 @@ class Loop:
 
     # -- what is to be done ---------------------------------------------------------------------------------
 
-    def _step(self, events: list[Event], now: int) -> None:
+    def _step(self, events: list[Event]) -> None:
+        now = now_ms()  # not before any picture was drawn: so it is the time that the member goes by
         actions: list[Action] = []
         for event in events:
-            step = self._member.step(event, now)
+            try:
+                step = self._member.step(event, now)
+            except Exception as why:
+                self._journal.note_failure(event, now, why)
+                raise
+            self._journal.note(event, now, step)
             actions += step.actions
             self._wake_at_ms = step.wake_at_ms
         if events:
             self._orders.add(actions)
+            self._journal.flush(self._member)
             self._audience.stir()
         self._parts.disk.wakeup.clear()
         for action in self._orders.due(self._parts.disk.durable()):

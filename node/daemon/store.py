@@ -207,6 +207,32 @@ def network_in(file: Path) -> NetworkId | None:
     return None if row is None else NetworkId(bytes(row[0]))
 
 
+Row = tuple[int, bytes, bytes]
+"""Height, block and packed certificate, as they lie in the store."""
+
+
+def rows_in(file: Path) -> tuple[Row, ...]:
+    """Return the chain of a store's file without a look at what it says.
+
+    Raises:
+        ConfigError: the file is no store, or damaged.
+    """
+    _refuse_foreign(file)
+    try:
+        database = sqlite3.connect(file, timeout=0)
+        try:
+            rows = database.execute("SELECT height, block, certificate FROM chain ORDER BY height")
+            return tuple((height, _as_bytes(block), _as_bytes(packed)) for height, block, packed in rows)
+        finally:
+            database.close()
+    except sqlite3.DatabaseError as why:
+        raise ConfigError(f"{file} is damaged ({why}): {_aside(file)}") from None
+
+
+def _as_bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else b""
+
+
 def _refuse_foreign(file: Path) -> None:
     """Judge by the first bytes alone: a file that is not ours is not even opened as a database."""
     try:

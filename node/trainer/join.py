@@ -12,6 +12,7 @@ from getpass import getpass
 from pathlib import Path
 
 from comind.node.home import Home, find_home, prepare, remember_invite, resolve_invite
+from comind.node.logfile import rotate
 from comind.node.trainer.peer import Peer, say
 from comind.p2p.core.errors import ConfigError
 
@@ -97,6 +98,7 @@ def _options(seed: str | Sequence[str] | None, name: str | None, listen: str | N
 def _start(home: Home, options: Sequence[str], on_line: Callable[[str], None]) -> None:
     """Start a daemon that outlives this process, and wait until it answers."""
     command = [*DAEMON, "--home", str(home.path), *options]
+    rotate(home.log_file)
     with open(home.log_file, "ab") as log:
         begins = log.tell()
         daemon = subprocess.Popen(

@@ -61,6 +61,12 @@ MISTAKES = {
     ("node", "--invite-file", "/nowhere/it"): "there is no file /nowhere/it",
     ("invite",): "is of no network yet: found one with comind init",
     ("export", "/nowhere/m.safetensors"): "is of no network yet",
+    ("rounds",): "is of no network yet: comind init, or comind node --invite-file PATH",
+    ("rounds", "--last", "0"): "`comind rounds --help` tells what there is",
+    ("show", "3"): "is of no network yet",
+    ("show", "three"): "`comind show --help` tells what there is",
+    ("show", "0"): "`comind show --help` tells what there is",
+    ("verify",): "is of no network yet",
 }
 
 

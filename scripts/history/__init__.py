@@ -1,0 +1,1 @@
+"""What several nodes did, played again and told as one story."""
