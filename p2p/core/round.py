@@ -50,6 +50,8 @@ class Opened:
     hash: OpenHash
     at_ms: int
     receiving: bool = False
+    moved_ms: int = 0
+    """When chunks of it were told of last."""
 
 
 @dataclass(slots=True)
