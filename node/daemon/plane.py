@@ -134,6 +134,9 @@ class Plane:
     def _next(self) -> Task | None:
         """Return the next task; None where there is none now, but work that goes on without one."""
         with self._changed:
-            while not (self._tasks or self._closing or self._transfers.has_work):
-                self._changed.wait()
+            while not (self._tasks or self._closing):
+                wait_ms = self._transfers.work_in_ms()
+                if wait_ms == 0:
+                    break
+                self._changed.wait(None if wait_ms is None else wait_ms / 1_000)
             return self._tasks.popleft() if self._tasks else None

@@ -1,7 +1,7 @@
-"""How does a member get an average, or a snapshot that it missed, and know that it is the one? (R7, R10)
+"""How does a member get an average, and know that it is the one? (R7)
 
 Chunks are opened, hashed and written as they come; the file gets its name only once every hash is the one in
-a list that its averager signed (`Receiving`) or that makes the root (`Fetching`). Knows nothing of rounds.
+a list that its averager signed. Knows nothing of rounds. What was missed is fetched by its root: `fetching`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,9 +13,9 @@ from comind.node.daemon.averaging import chunks_statement
 from comind.node.daemon.outgoing import Ask, Misbehaved, Output
 from comind.node.daemon.slabs import Slabs
 from comind.node.daemon.snapshots import Snapshots
-from comind.p2p.core.effects import FetchFailed, Held, Lost, OpenHash, Receive
+from comind.p2p.core.effects import Held, Lost, OpenHash, Receive
 from comind.p2p.core.snapshot import VALUE_BYTES, chunk_count, chunk_hash, chunk_values, root_of
-from comind.p2p.core.words import NetworkId, NodeId, Root
+from comind.p2p.core.words import NetworkId, NodeId
 from comind.p2p.shell.bulk import Stream, StreamKind
 
 WINDOW = 16
@@ -40,11 +40,6 @@ class _Pull:
         self._next = 0
         self._asked: set[int] = set()
         self._opener: ChunkOpener | None = None
-
-    def from_peer(self, peer: NodeId) -> None:
-        """Go on with another peer: what is in the file stays there."""
-        self.peer, self._opener, self._next = peer, None, 0
-        self._asked.clear()
 
     def ask(self) -> Iterator[Output]:
         """Ask for what is missing, as far as the window has room for half of itself."""
@@ -170,74 +165,3 @@ class Receiving:
         yield Lost(self.open, self.averager, because)
         if misbehaved:
             yield Misbehaved(self.averager, because)
-
-
-class Fetching:
-    """A snapshot by its root, from one peer after another until it is whole."""
-
-    def __init__(self, root: Root, size: int, peer: NodeId, snapshots: Snapshots, slabs: Slabs) -> None:
-        self.root = root
-        self.size = size
-        self.over = False
-        self._listed: tuple[bytes, ...] | None = None
-        self._pull = _Pull(peer, Stream(StreamKind.SNAPSHOT, root), size, snapshots, slabs)
-        self.peer: NodeId | None = peer
-        """From whom it comes now; None while nobody gives it."""
-
-    def start(self) -> Iterator[Output]:
-        yield from self._pull.ask()
-        if not self._pull.missing:
-            yield Ask(self._pull.peer, self._pull.stream, 0, 1)
-
-    def from_peer(self, peer: NodeId) -> Iterator[Output]:
-        """Go on with this peer instead."""
-        self.peer = peer
-        self._pull.from_peer(peer)
-        yield from self.start()
-
-    def granted(self, key: bytes) -> None:
-        self._pull.granted(key)
-
-    def listed(self, size: int, hashes: Sequence[bytes]) -> Iterator[Output]:
-        if self.peer is None or self.over:
-            return
-        if size != self.size or root_of(size, hashes) != self.root:
-            yield from self._fail("it listed chunks of another snapshot", misbehaved=True)
-            return
-        self._listed = tuple(hashes)
-        yield from self._finish_if_whole()
-
-    def came(self, index: int, sealed: memoryview) -> Iterator[Output]:
-        if self.peer is None or self.over:
-            return
-        chunk = self._pull.open(index, sealed)
-        if isinstance(chunk, str) or self._listed is None:
-            yield from self._fail("it sent a chunk that was not asked for, or does not open", misbehaved=True)
-            return
-        if (name := chunk_hash(chunk)) != self._listed[index]:
-            yield from self._fail("it sent a chunk of another snapshot", misbehaved=True)
-            return
-        self._pull.put(index, chunk, name)
-        yield from self._pull.ask()
-        yield from self._finish_if_whole()
-
-    def failed(self, because: str) -> Iterator[Output]:
-        """It will not come from this peer: what is here waits for another."""
-        if self.peer is not None and not self.over:
-            yield from self._fail(because)
-
-    def abandon(self) -> None:
-        self.over = True
-        self._pull.writer.abandon()
-
-    def _finish_if_whole(self) -> Iterator[Output]:
-        if self._listed is not None and not self._pull.missing:
-            self.over = True
-            yield Held(self._pull.writer.finish(self._listed))
-
-    def _fail(self, because: str, misbehaved: bool = False) -> Iterator[Output]:
-        peer, self.peer = self.peer, None
-        assert peer is not None
-        yield FetchFailed(self.root, peer, because)
-        if misbehaved:
-            yield Misbehaved(peer, because)

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from comind.node.daemon.partials import Partial, Partials
 from comind.p2p.core.snapshot import (
     CHUNK_BYTES,
     HASH_BYTES,
@@ -98,10 +99,38 @@ class Writer:
             self._descriptor = -1
 
 
+class PartialWriter(Writer):
+    """A snapshot that is fetched by its root: what came of it outlives the process."""
+
+    def __init__(self, store: "Snapshots", partial: Partial, descriptor: int) -> None:
+        super().__init__(store, partial.size, partial.file, descriptor)
+        self.partial = partial
+
+    def list(self, hashes: Sequence[bytes]) -> None:
+        """Take note of what the chunks hash to, which was checked.
+
+        Raises:
+            OSError: the disk is full or failed.
+        """
+        self._store.partials.list(self.partial, hashes)
+
+    def finish(self, hashes: Sequence[bytes]) -> Root:
+        root = super().finish(hashes)
+        self._store.partials.forget(root)
+        return root
+
+    def abandon(self) -> None:
+        """Stop: another writer may go on with it later."""
+        if self._descriptor >= 0:
+            self._store.partials.rest(self.partial)
+            self._close()
+
+
 class Snapshots:
     """The snapshots in one folder. Every method may be called from any thread."""
 
     def __init__(self, folder: Path) -> None:
+        self.partials = Partials(folder)
         self._folder = folder
         self._held: dict[Root, tuple[int, tuple[bytes, ...]]] = {}
         self._spares: list[Path] = []
@@ -121,6 +150,7 @@ class Snapshots:
         lines: list[str] = []
         for leftover in self._folder.glob("*.part"):
             leftover.unlink()
+        self.partials.check()
         for listed in self._folder.glob("*.hashes"):
             if not listed.with_suffix(".f32").exists():  # a crash just before the file had its name
                 listed.unlink()
@@ -189,8 +219,21 @@ class Snapshots:
         descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         return Writer(self, size, part, descriptor)
 
+    def partial_writer(self, root: Root, size: int) -> PartialWriter:
+        """Begin to write the snapshot of this root, or go on with what is there of it.
+
+        Raises:
+            OSError: the disk is full or failed.
+        """
+        if (partial := self.partials.take(root, size)) is not None:
+            descriptor = os.open(partial.file, os.O_RDWR | os.O_CLOEXEC)
+            return PartialWriter(self, partial, descriptor)
+        writer = self.writer(size)
+        return PartialWriter(self, self.partials.begin(root, size, writer._part), writer._descriptor)
+
     def keep(self, roots: frozenset[Root]) -> None:
-        """Let go of every snapshot but these."""
+        """Let go of every snapshot but these, and of what is there of others."""
+        self.partials.keep(roots)
         with self._lock:
             for root in [root for root in self._held if root not in roots]:
                 del self._held[root]

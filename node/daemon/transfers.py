@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from comind.crypto.sealing import KEY_BYTES
 from comind.node.daemon.averaging import Averaging
 from comind.node.daemon.early import Early
+from comind.node.daemon.fetching import Fetching, Keys
 from comind.node.daemon.offers import Offers
-from comind.node.daemon.outgoing import FromPeer, Output, Refuse
-from comind.node.daemon.receiving import Fetching, Receiving
+from comind.node.daemon.outgoing import Chunk, FromPeer, Output, Refuse
+from comind.node.daemon.pace import Pace
+from comind.node.daemon.receiving import Receiving
 from comind.node.daemon.serving import Serving
 from comind.node.daemon.shared import Brought, Shared
 from comind.node.daemon.slabs import Slabs
@@ -96,7 +98,9 @@ class Transfers:
         self._averages: dict[OpenHash, Averaging] = {}
         self._receipts: dict[OpenHash, Receiving] = {}
         self._fetches: dict[Root, Fetching] = {}
+        self._keys = Keys()
         self._serving = Serving(snapshots, self._slabs)
+        self._pace = Pace()
         self._links: dict[NodeId, Incarnation] = {}
         self._early = Early()
         self._forgotten: OrderedDict[OpenHash, None] = OrderedDict()
@@ -104,18 +108,45 @@ class Transfers:
 
     @property
     def has_work(self) -> bool:
-        """Whether `work` has something to do."""
-        return any(averaging.has_work for averaging in self._averages.values())
+        """Whether `work` has something to do now."""
+        return self.work_in_ms() == 0
+
+    def work_in_ms(self) -> int | None:
+        """How long it is until `work` has something to do; None: not before a task comes."""
+        if any(averaging.has_work for averaging in self._averages.values()):
+            return 0
+        now_ms = self._now_ms()
+        due = [fetching.due_ms() for fetching in self._fetches.values()]
+        waits = [max(0, at_ms - now_ms) for at_ms in due if at_ms is not None]
+        if self._serving.has_work:
+            waits.append(self._pace.wait_ms(now_ms, self._gathers()))
+        return min(waits, default=None)
 
     def work(self) -> Iterator[Output]:
-        """Go on, a little, with what needs no word from anybody."""
-        for averaging in list(self._averages.values()):
-            if averaging.has_work:
-                yield from self._owned(averaging, averaging.go_on())
-                yield from self._progressed(averaging.open)
+        """Go on, a little, with what needs no word from anybody: with rounds first, with serving last."""
+        yield from self._noting_moves(self._work())
 
     def do(self, task: Task) -> Iterator[Output]:
         """Do one task, and yield what comes of it."""
+        match task:
+            case FromPeer(event=ChunkCame(stream=stream)) if stream.kind is not StreamKind.SNAPSHOT:
+                self._pace.moved(self._now_ms())
+        yield from self._noting_moves(self._do(task))
+
+    def _work(self) -> Iterator[Output]:
+        averages = [averaging for averaging in self._averages.values() if averaging.has_work]
+        for averaging in averages:
+            yield from self._owned(averaging, averaging.go_on())
+            yield from self._progressed(averaging.open)
+        now_ms = self._now_ms()
+        for fetching in list(self._fetches.values()):
+            if (due_ms := fetching.due_ms()) is not None and due_ms <= now_ms:
+                yield from self._fetched(fetching, fetching.look_around())
+        if not averages and self._serving.has_work and not self._pace.wait_ms(now_ms, self._gathers()):
+            self._pace.served()
+            yield from self._serving.serve()
+
+    def _do(self, task: Task) -> Iterator[Output]:
         match task:
             case FromPeer():
                 yield from self._hear(task)
@@ -205,18 +236,23 @@ class Transfers:
             yield Held(action.root)
             return
         fetching = self._fetches.get(action.root)
-        if fetching is not None and fetching.size == action.size:
-            yield from fetching.from_peer(action.peer)
-            return
-        while len(self._fetches) >= MAX_FETCHES:
-            self._fetches.pop(next(iter(self._fetches))).abandon()
-        try:
-            fetching = Fetching(action.root, action.size, action.peer, self._snapshots, self._slabs)
-        except OSError as why:
-            yield FetchFailed(action.root, action.peer, _told(why))
-            return
-        self._fetches[action.root] = fetching
-        yield from fetching.start()
+        if fetching is not None and (not action.holders or fetching.size != action.size):
+            self._fetches.pop(action.root).abandon()
+            fetching = None
+        if fetching is None and action.holders:
+            while len(self._fetches) >= MAX_FETCHES:
+                self._fetches.pop(next(iter(self._fetches))).abandon()
+            try:
+                fetching = Fetching(
+                    action.root, action.size, self._snapshots, self._slabs, self._keys, self._now_ms
+                )
+            except OSError as why:
+                for peer in action.holders:
+                    yield FetchFailed(action.root, peer, _told(why))
+                return
+            self._fetches[action.root] = fetching
+        if fetching is not None:
+            yield from self._fetched(fetching, fetching.name(action.holders))
 
     def _forget(self, open: OpenHash) -> None:
         self._uploads.pop(open, None)
@@ -239,8 +275,10 @@ class Transfers:
             case ChunkCame():
                 yield from self._came(heard.event, heard.secrets)
             case Granted(peer=peer, stream=stream, key=key):
-                if (pull := self._pull(peer, stream)) is not None:
-                    pull.granted(key)
+                if stream.kind is StreamKind.SNAPSHOT and peer in self._links:
+                    self._keys.granted(peer, Root(stream.id), key)
+                elif (receiving := self._receiving(peer, stream)) is not None:
+                    receiving.granted(key)
             case Listed():
                 yield from self._listed(heard.event)
             case StreamRefused():
@@ -270,53 +308,63 @@ class Transfers:
                 coming = averaging.came(peer, chunk.index, chunk.sealed, secrets)
                 yield from self._owned(averaging, coming)
                 yield from self._progressed(stream.id)
-        elif (pull := self._pull(peer, stream)) is not None:
-            yield from self._kept(pull, pull.came(chunk.index, chunk.sealed))
-            if stream.kind is StreamKind.AVERAGE:
-                yield from self._progressed(stream.id)
+        elif (fetching := self._fetching(stream)) is not None:
+            yield from self._fetched(fetching, fetching.came(peer, chunk.index, chunk.sealed))
+        elif (receiving := self._receiving(peer, stream)) is not None:
+            yield from self._received(receiving, receiving.came(chunk.index, chunk.sealed))
+            yield from self._progressed(stream.id)
 
     def _listed(self, listed: Listed) -> Iterator[Output]:
-        match self._pull(listed.peer, listed.stream):
-            case Receiving() as receiving:
-                coming = receiving.listed(listed.size, listed.hashes, listed.signature)
-                yield from self._kept(receiving, coming)
-            case Fetching() as fetching:
-                yield from self._kept(fetching, fetching.listed(listed.size, listed.hashes))
+        peer, stream = listed.peer, listed.stream
+        if (fetching := self._fetching(stream)) is not None:
+            yield from self._fetched(fetching, fetching.listed(peer, listed.size, listed.hashes))
+        elif (receiving := self._receiving(peer, stream)) is not None:
+            coming = receiving.listed(listed.size, listed.hashes, listed.signature)
+            yield from self._received(receiving, coming)
 
     def _refused(self, refused: StreamRefused) -> Iterator[Output]:
         peer, stream, because = refused.peer, refused.stream, refused.because
         if stream.kind is StreamKind.CONTRIBUTION:
             if (averaging := self._averages.get(stream.id)) is not None:
                 yield from averaging.refused(peer, because)
-        else:
-            match self._pull(peer, stream):
-                case Receiving() as receiving:
-                    yield from receiving.refused(because)
-                case Fetching() as fetching:
-                    yield from fetching.failed(because)
+        elif (fetching := self._fetching(stream)) is not None:
+            yield from self._fetched(fetching, fetching.refused(peer, because))
+        elif (receiving := self._receiving(peer, stream)) is not None:
+            yield from receiving.refused(because)
 
     def _link_down(self, peer: NodeId) -> Iterator[Output]:
         self._links.pop(peer, None)
         self._early.forget(peer)
         self._serving.forget(peer)
+        self._keys.forget(peer)
         for averaging in self._averages.values():
             yield from averaging.link_down(peer)
         for receiving in self._receipts.values():
             if receiving.averager == peer:
                 yield from receiving.link_down()
-        for fetching in self._fetches.values():
-            if fetching.peer == peer:
-                yield from fetching.failed("its link broke")
+        for fetching in list(self._fetches.values()):
+            yield from self._fetched(fetching, fetching.link_down(peer))
 
     # -- inside ---------------------------------------------------------------------------------------------
 
-    def _pull(self, peer: NodeId, stream: Stream) -> Receiving | Fetching | None:
-        """Return what is being got from this peer; what comes of anything else is old, and no matter."""
-        if stream.kind is StreamKind.AVERAGE:
-            receiving = self._receipts.get(stream.id)
-            return receiving if receiving is not None and receiving.averager == peer else None
-        fetching = self._fetches.get(Root(stream.id))
-        return fetching if fetching is not None and fetching.peer == peer else None
+    def _receiving(self, peer: NodeId, stream: Stream) -> Receiving | None:
+        """Return what is being got from this averager; what comes of anything else is old, and no matter."""
+        receiving = self._receipts.get(stream.id) if stream.kind is StreamKind.AVERAGE else None
+        return receiving if receiving is not None and receiving.averager == peer else None
+
+    def _fetching(self, stream: Stream) -> Fetching | None:
+        return self._fetches.get(Root(stream.id)) if stream.kind is StreamKind.SNAPSHOT else None
+
+    def _gathers(self) -> bool:
+        """Whether something of a round is on its way here."""
+        averages, receipts = self._averages.values(), self._receipts.values()
+        return not (all(one.over for one in averages) and all(one.over for one in receipts))
+
+    def _noting_moves(self, outputs: Iterable[Output]) -> Iterator[Output]:
+        for output in outputs:
+            if isinstance(output, Chunk) and output.stream.kind is not StreamKind.SNAPSHOT:
+                self._pace.moved(self._now_ms())
+            yield output
 
     def _catch_up(self, stream: Stream) -> Iterator[Output]:
         """Do what was asked of a stream before it was known."""
@@ -343,17 +391,26 @@ class Transfers:
             averaging.abandon()
             yield Lost(averaging.open, self._signer.node_id, _told(why))
 
-    def _kept(self, pull: Receiving | Fetching, outputs: Iterable[Output]) -> Iterator[Output]:
+    def _received(self, receiving: Receiving, outputs: Iterable[Output]) -> Iterator[Output]:
+        """Where the average is whole, nobody need fetch it by its root any more."""
+        try:
+            for output in outputs:
+                if isinstance(output, Held) and (fetching := self._fetches.pop(output.root, None)):
+                    fetching.abandon()
+                yield output
+        except OSError as why:
+            receiving.abandon()
+            yield Lost(receiving.open, self._signer.node_id, _told(why))
+
+    def _fetched(self, fetching: Fetching, outputs: Iterable[Output]) -> Iterator[Output]:
         try:
             yield from outputs
         except OSError as why:
-            pull.abandon()
-            if isinstance(pull, Receiving):
-                yield Lost(pull.open, self._signer.node_id, _told(why))
-            elif pull.peer is not None:
-                yield FetchFailed(pull.root, pull.peer, _told(why))
-        if isinstance(pull, Fetching) and pull.over:
-            self._fetches.pop(pull.root, None)
+            fetching.abandon()
+            for peer in fetching.holders:
+                yield FetchFailed(fetching.root, peer, _told(why))
+        if fetching.over and self._fetches.get(fetching.root) is fetching:
+            del self._fetches[fetching.root]
 
     def _guarded(self, peer: NodeId, stream: Stream, outputs: Iterable[Output]) -> Iterator[Output]:
         try:

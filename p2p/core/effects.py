@@ -121,6 +121,8 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class FetchFailed:
+    """This holder does not give the root now; the others are asked on."""
+
     root: Root
     peer: NodeId
     because: str
@@ -296,11 +298,17 @@ class Receive:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Get the snapshot of this root from a peer that holds it. Answered by `Held` or `FetchFailed`."""
+    """Get the snapshot of this root from all of these that hold it, at once.
+
+    A later one of the same root names the holders anew: who is not among them is asked no more, what came
+    stays. Nobody: it is wanted no more. Answered by `Held`, and by `FetchFailed` for each holder that cannot
+    give it, or of whom nothing came for 3 s though it was asked. That one may be named again.
+    """
 
     root: Root
     size: int
-    peer: NodeId
+    holders: tuple[NodeId, ...]
+    """Those to ask first come first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,11 @@ from comind.p2p.core.words import NO_ROOT, Height, NetworkId, NodeId, Root, Rule
 
 LEAVING_MS = 15_000
 """After so long without a block that removes it, a leaving member goes away instead."""
+STALLED_MS = 3_000
+"""An average of which nothing came for so long is fetched by its root instead, from whoever holds it."""
 STEPS_PER_EVENT = 64
+BLOCKS_PER_EVENT = 64
+"""Of a chain that is caught up: heartbeats and rounds go on between them."""
 SIGNATURES_REMEMBERED = 4_096
 """A header is checked when it comes, in OPEN, block and chain: the key's work is done once."""
 
@@ -123,6 +127,7 @@ class Member:
         self.here.now_ms = max(now_ms, self.here.now_ms)
         self.here.actions = []
         self._take(event)
+        self._append_some()
         self._advance()
         self._after()
         return Step(tuple(self.here.actions), None if self._gone else self._wake_at_ms())
@@ -164,6 +169,9 @@ class Member:
                 self._received()
             case Progressed():
                 self.round.on_progress(event.open)
+                for opened in (self.round.opened, self._last_opened):
+                    if opened is not None and opened.hash == event.open:
+                        opened.moved_ms = self.here.now_ms
             case Lost():
                 self.round.on_lost(event.open)
                 on_lost(self.round, event)  # R6
@@ -227,10 +235,10 @@ class Member:
             case AskBlocks():
                 self.here.send((peer,), self.catchup.blocks_from(Height(message.first)))
             case Blocks():
-                self.catchup.answered(peer)
-                self._on_blocks(peer, message.blocks)
-                if message.blocks and self.people.height_of(peer) > self.here.chain.height:
-                    self.catchup.ask(peer)
+                if not self.catchup.answered(peer, message.blocks):
+                    for committed in message.blocks:
+                        self._on_committed(peer, committed)
+                self.catchup.go_on()
             case Committed():
                 self._on_committed(peer, message)
             case Ready() | Call() | Open() | Propose() | Voted() | ViewChanged():
@@ -249,19 +257,12 @@ class Member:
         if self.people.height_of(peer) > self.here.chain.height:
             self.catchup.ask(peer)
 
-    def _on_blocks(self, peer: NodeId, blocks: tuple[Committed, ...]) -> None:
-        before, many = self.here.chain.height, len(blocks) > 1
-        for committed in blocks:
-            self._on_committed(peer, committed, noted=not many)
-        if many and (caught_up := self.here.chain.height - before):
-            self.here.note(f"caught up {caught_up} blocks, to height {self.here.chain.height}")
-
-    def _on_committed(self, peer: NodeId, committed: Committed, noted: bool = True) -> None:
+    def _on_committed(self, peer: NodeId, committed: Committed) -> None:
         height = committed.certificate.height
         if height > self.here.chain.next:
             self.catchup.ask(peer)
         elif height == self.here.chain.next:
-            self._commit(committed, tell=False, noted=noted)
+            self._commit(committed, tell=False)
 
     def _on_round_message(self, peer: NodeId, message: RoundMessage) -> None:
         height = _height(message)
@@ -305,6 +306,26 @@ class Member:
         self.people.stopping = True
         self.here.send(self.people.links, self._pulse.heartbeat(self.round))
 
+    def _append_some(self) -> None:
+        """Append blocks that came in ranges; who gave one that does not hold is dropped."""
+        before = self.here.chain.height
+        for _ in range(BLOCKS_PER_EVENT):
+            came = self.catchup.take()
+            if came is None:
+                break
+            peer, committed = came
+            try:
+                self._commit(committed, tell=False, note=False)
+            except PeerMisbehaved as why:
+                self.catchup.forget(peer)
+                self.people.link_down(peer)
+                self.here.do(Drop(peer, str(why)))
+        if self.here.chain.height > before:
+            self.here.note(
+                f"caught up {self.here.chain.height - before} blocks, to height {self.here.chain.height}"
+            )
+            self.catchup.go_on()
+
     # -- moving on ------------------------------------------------------------------------------------------
 
     def _advance(self) -> None:
@@ -341,7 +362,7 @@ class Member:
         if patience is not None and self.here.now_ms >= patience[0]:
             round.give_up(patience[1])  # R12
 
-    def _commit(self, committed: Committed, tell: bool, noted: bool = True) -> None:
+    def _commit(self, committed: Committed, tell: bool, note: bool = True) -> None:
         """R10: store block and certificate, tell everyone if nobody told us, and go on to the next height."""
         here = self.here
         was_member = here.is_member
@@ -357,7 +378,7 @@ class Member:
         if was_member and not here.is_member:
             self._removed_at = here.chain.height
         self.people.forget_settled()
-        if noted:
+        if note:
             here.note(_told(here, block))
         self._begin_round()
 
@@ -395,16 +416,24 @@ class Member:
 
     def _get_bytes(self) -> None:
         chain, round = self.here.chain, self.round
-        if not (self._last_opened and self._last_opened.receiving):
+        if not (self._is_coming(self._last_opened) or self.catchup.is_moving()):
             holders = [node for node in self.people.links if self.people.height_of(node) >= chain.based_at]
+            holders.sort(key=lambda node: node == round.chief)  # it has enough to do
             self.catchup.fetch(chain.root, chain.size, tuple(holders))
         proposed = round.proposed
-        if proposed is not None and not (round.opened and round.opened.receiving):
+        if proposed is not None and not self._is_coming(round.opened):
             holders = [NodeId(proposed.propose.node), *round.ballots.for_block("prepare", proposed.hash)]
             if not round.holds(proposed.block):
                 self.catchup.fetch(Root(proposed.block.root), proposed.block.size, tuple(holders))
         if round.wanted is not None:
             self.catchup.fetch(*round.wanted, tuple(self.people.links))
+        self.catchup.let_go()
+
+    def _is_coming(self, opened: Opened | None) -> bool:
+        """Whether the average of this OPEN is being received, and moves."""
+        if opened is None or not opened.receiving:
+            return False
+        return self.here.now_ms - max(opened.at_ms, opened.moved_ms) < STALLED_MS
 
     def _received(self) -> None:
         for opened in (self.round.opened, self._last_opened):
@@ -467,6 +496,8 @@ class Member:
             here.do(Gone())
 
     def _wake_at_ms(self) -> int:
+        if self.catchup.has_next():
+            return self.here.now_ms
         at_ms = self._pulse.next_ms
         if self.here.chain.height < 0:
             return at_ms

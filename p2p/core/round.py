@@ -52,6 +52,8 @@ class Opened:
     at_ms: int
     """When the view's first OPEN was followed: further attempts add nothing to its total bound (R11)."""
     receiving: bool = False
+    moved_ms: int = 0
+    """When chunks of it were told of last."""
 
 
 @dataclass(slots=True)

@@ -102,8 +102,8 @@ class Wording:
                 return f"   Average {open.hex()[:6]} of {', '.join(self._name(part.node) for part in parts)}"
             case Receive(open, _, averager):
                 return f"   Receive {open.hex()[:6]} from {self._name(averager)}"
-            case Fetch(root, _, peer):
-                return f"   Fetch {root.hex()[:6]} from {self._name(peer)}"
+            case Fetch(root, _, holders):
+                return f"   Fetch {root.hex()[:6]} from {', '.join(map(self._name, holders)) or 'nobody'}"
             case Forget(open):
                 return f"   Forget {open.hex()[:6]}"
             case Adopt():

@@ -100,6 +100,8 @@ class Plane:
         self._named: dict[OpenHash, OfferKey] = {}
         self._gatherings: dict[OpenHash, Gathering] = {}
         self._receives: dict[OpenHash, Receive] = {}
+        self._fetches: dict[Root, Fetch] = {}
+        """What is wanted, and of whom."""
         self._over: set[OpenHash] = set()
         self._told: set[Root] = set(disk.snapshots)
         """Roots of which the member has been told: only these may a `Keep` throw away."""
@@ -164,7 +166,15 @@ class Plane:
         self._clock.after(self.download_ms, partial(self._download, action, 0))
 
     def fetch(self, action: Fetch) -> None:
-        self._clock.after(PIECES * self.download_ms, partial(self._fetched, action, self._clock.now_ms))
+        """Ask all holders that are new; the first that gives it ends it for all."""
+        before = self._fetches.pop(action.root, None)
+        if action.holders:
+            self._fetches[action.root] = action
+        for peer in action.holders:
+            if before is None or peer not in before.holders:
+                self._clock.after(
+                    PIECES * self.download_ms, partial(self._fetched, action.root, peer, self._clock.now_ms)
+                )
 
     def forget(self, open: OpenHash) -> None:
         self._over.add(open)
@@ -250,23 +260,30 @@ class Plane:
             del self._receives[action.open]
             self._tell(Held(self._store(gathering.result)))
 
-    def _fetched(self, action: Fetch, since_ms: int) -> None:
-        if not self._owner.alive:
+    def _fetched(self, root: Root, peer: NodeId, since_ms: int) -> None:
+        action = self._fetches.get(root)
+        if not self._owner.alive or action is None or peer not in action.holders:
             return
-        there = self._peer(action.peer)
+        there = self._peer(peer)
         if there is None:
-            self._tell(FetchFailed(action.root, action.peer, "there is no link to it"))
-        elif self._network.is_stalled(self._owner.node, action.peer):
+            self._fetch_failed(action, peer, "there is no link to it")
+        elif self._network.is_stalled(self._owner.node, peer):
             if self._clock.now_ms - since_ms < FETCH_TIMEOUT_MS:
-                self._clock.after(TRY_AGAIN_MS, partial(self._fetched, action, since_ms))
+                self._clock.after(TRY_AGAIN_MS, partial(self._fetched, root, peer, since_ms))
             else:
-                self._tell(FetchFailed(action.root, action.peer, f"nothing came for {FETCH_TIMEOUT_MS} ms"))
-        elif action.root not in there._disk.snapshots:
-            self._tell(FetchFailed(action.root, action.peer, "it does not hold it"))
+                self._fetch_failed(action, peer, f"nothing came for {FETCH_TIMEOUT_MS} ms")
+        elif root not in there._disk.snapshots:
+            self._fetch_failed(action, peer, "it does not hold it")
         else:
-            values = there._disk.snapshots[action.root]
+            values = there._disk.snapshots[root]
             assert values.size == action.size, "a fetch names another size than the snapshot's"
+            del self._fetches[root]
             self._tell(Held(self._store(values)))
+
+    def _fetch_failed(self, action: Fetch, peer: NodeId, because: str) -> None:
+        others = tuple(node for node in action.holders if node != peer)
+        self._fetches[action.root] = Fetch(action.root, action.size, others)
+        self._tell(FetchFailed(action.root, peer, because))
 
     def _store(self, values: Values) -> Root:
         root = snapshot_root(values)
