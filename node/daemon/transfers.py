@@ -231,7 +231,8 @@ class Transfers:
             try:
                 self._snapshots.outlive_power(action.root)
             except OSError as why:
-                yield FetchFailed(action.root, action.peer, _told(why))
+                for peer in action.holders:
+                    yield FetchFailed(action.root, peer, _told(why))
                 return
             yield Held(action.root)
             return

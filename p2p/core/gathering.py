@@ -61,7 +61,8 @@ class Gathering:
     called: dict[NodeId, int] = field(default_factory=dict)
     """Whom this member, as the chief, has called, and when."""
     view: View = FIRST_VIEW
-    _door: Door | None = None
+    _deadline_ms: int | None = None
+    """Of an adaptive door: the chain says it, once for the height."""
 
     def add(self, ready: Ready) -> bool:
         """Keep a header; False if it says nothing new. A higher incarnation's supersedes a lower one's.
@@ -121,13 +122,12 @@ class Gathering:
     @property
     def door(self) -> Door:
         """The network's door; an adaptive one has its deadline from the chain, alike for all."""
-        if self._door is None:
-            here = self.here
-            self._door = DoorForAll(here.list_names)
-            if here.settings.door == "adaptive":
-                limit_ms = deadline_ms(_recent_arrivals(here.chain))
-                self._door = AdaptiveDoor(here.list_names, here.settings.min_peers, limit_ms)
-        return self._door
+        here = self.here
+        if here.settings.door != "adaptive":
+            return DoorForAll(here.list_names)
+        if self._deadline_ms is None:
+            self._deadline_ms = deadline_ms(_recent_arrivals(here.chain))
+        return AdaptiveDoor(here.list_names, here.settings.min_peers, self._deadline_ms)
 
     def call(self, whom: tuple[NodeId, ...]) -> tuple[NodeId, ...]:
         """Note that these are called; return those who were not before."""

@@ -295,7 +295,7 @@ def test_r9_what_was_held_before_is_synced_before_it_is_told_of_again(
     one.snapshots.sync_first()
     inode = (one.folder / f"{root.hex()}.f32").stat().st_ino
     assert journal[0] == ("synced", inode)
-    world.do(one, Fetch(root, 1000, world.nodes[1].id))
+    world.do(one, Fetch(root, 1000, (world.nodes[1].id,)))
     assert one.told == [Held(root)]
     assert journal.count(("synced", inode)) == 1
 
