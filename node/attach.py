@@ -145,9 +145,11 @@ class Refused(_Word, frozen=True, tag="refused"):
 
 
 class Ask(_Word, frozen=True, tag="ask"):
-    """`what`: status, stop, leave or watch (a `StatusOf` now and whenever it changes)."""
+    """`what`: status, stop, leave, watch (a `StatusOf` now and whenever it changes), pause or resume."""
 
     what: str
+    because: str = ""
+    """Why, for everyone to read: with what is decided for all."""
 
 
 class MemberLine(_Word, frozen=True):
@@ -215,6 +217,10 @@ class Status(_Word, frozen=True):
     """Peers' bad messages by reason."""
     last_rounds: tuple[RoundLine, ...] = ()
     """The newest few, oldest first."""
+    paused: str = ""
+    """By whom and why no averages are made; empty while they are."""
+    decisions: tuple[tuple[int, str], ...] = ()
+    """(height, what was decided by whom): the newest few, oldest first."""
 
 
 class StatusOf(_Word, frozen=True, tag="status"):

@@ -48,6 +48,9 @@ NameOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="What this node is called; else the host's name.")
 ]
 
+WaitOption = Annotated[float, typer.Option(metavar="SECONDS", min=1, help="For the others' agreement.")]
+BecauseOption = Annotated[str, typer.Option(metavar="TEXT", help="Why, for everyone to read.")]
+
 
 def dispatch(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code.
@@ -185,7 +188,7 @@ def stop(home: HomeOption = None) -> None:
 def leave(
     home: HomeOption = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    wait: Annotated[float, typer.Option(metavar="SECONDS", min=1, help="For the others' agreement.")] = 60,
+    wait: WaitOption = 60,
 ) -> None:
     """Leave the network, and end the daemon.
 
@@ -194,6 +197,25 @@ def leave(
     from comind.node.cli.farewell import leave
 
     raise typer.Exit(leave(find_home(home), yes, wait))
+
+
+@app.command()
+def pause(home: HomeOption = None, because: BecauseOption = "", wait: WaitOption = 60) -> None:
+    """Pause the network: no averages until somebody says `comind resume`.
+
+    A block decides it, after the round that runs. Trainers train on alone; members come and go as ever.
+    """
+    from comind.node.cli.decisions import pause
+
+    pause(find_home(home), because, wait)
+
+
+@app.command()
+def resume(home: HomeOption = None, wait: WaitOption = 60) -> None:
+    """End a pause: averages go on by themselves."""
+    from comind.node.cli.decisions import resume
+
+    resume(find_home(home), wait)
 
 
 @app.command()

@@ -19,13 +19,14 @@ from comind.node.daemon.shared import Brought
 from comind.node.daemon.status import status_of
 from comind.node.daemon.store import KnownAddresses
 from comind.node.daemon.telling import facts_of
-from comind.node.daemon.trainers import Asked, Happening, HungUp
+from comind.node.daemon.trainers import DECIDABLE, Asked, Happening, HungUp
 from comind.node.daemon.transfers import Adopted
 from comind.node.daemon.wakeup import Wakeup, now_ms
 from comind.p2p.core.effects import (
     Action,
     Adopt,
     Announced,
+    Answer,
     Average,
     Begin,
     Commit,
@@ -43,6 +44,7 @@ from comind.p2p.core.effects import (
     LinkDown,
     LinkUp,
     Note,
+    OperatorAsked,
     Promise,
     Reached,
     Receive,
@@ -224,6 +226,9 @@ class Loop:
                 return self._end(LeaveAsked())
             case "watch":
                 self._audience.watches(asked.who)
+            case what if what in DECIDABLE:
+                ticket = self._audience.waits_for_answer(asked.who)
+                return [OperatorAsked(ticket, what, asked.because)]
         return self._take_happenings(self._audience.show(asked.who, self._status()))
 
     def _end(self, event: StopAsked | LeaveAsked) -> list[Event]:
@@ -299,6 +304,8 @@ class Loop:
                 self._events += self._take_happenings(told)
             case Note(what=what):
                 self._say(what)
+            case Answer():
+                self._events += self._take_happenings(self._audience.answer(action))
             case Gone():
                 self._ending, self._over = Ending.LEFT, True
             case Promise():

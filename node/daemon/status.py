@@ -44,6 +44,8 @@ def status_of(
         bytes_received=received,
         dropped=dict(dropped),
         last_rounds=tuple(_round(one) for one in picture.last_rounds),
+        paused=picture.paused,
+        decisions=picture.decisions,
     )
 
 

@@ -42,7 +42,9 @@ from comind.p2p.core.words import Offer, Root, RunId
 
 MAX_CONNECTIONS = 64
 RUN_BYTES = 16
-ASKABLE = ("status", "stop", "leave", "watch")
+DECIDABLE = ("pause", "resume")
+"""What an operator asks to be decided for all: answered when a block decides it."""
+ASKABLE = ("status", "stop", "leave", "watch", *DECIDABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Asked:
 
     who: Connection
     what: str
+    because: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +180,8 @@ class Trainers:
                 return self._attach(who, word)
             case Finished():
                 return self._finished(who)
-            case Ask(what=what) if what in ASKABLE:
-                return [Asked(who, what)]
+            case Ask(what=what, because=because) if what in ASKABLE:
+                return [Asked(who, what, because)]
             case Ask():
                 return self.say(
                     who, Refused(f"this daemon knows no such question; it knows {', '.join(ASKABLE)}")

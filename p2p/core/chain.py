@@ -12,15 +12,18 @@ from comind.p2p.core.messages import (
     Admit,
     Block,
     Certificate,
+    Change,
     Committed,
+    Decision,
     GiveVote,
     Header,
     SignedHeader,
     Vote,
 )
 from comind.p2p.core.roster import Roster
-from comind.p2p.core.signing import Verify, header_statement, vote_statement
+from comind.p2p.core.signing import Verify, decision_statement, header_statement, vote_statement
 from comind.p2p.core.snapshot import CHUNK_VALUES
+from comind.p2p.core.standing import Standing, told
 from comind.p2p.core.wire import block_hash, pack, read
 from comind.p2p.core.words import (
     GENESIS_PARENT,
@@ -94,6 +97,7 @@ def genesis_committed(block: bytes) -> Committed:
 
 GENESIS_HEIGHT = Height(0)
 MAX_VALUES = MAX_CHUNKS * CHUNK_VALUES
+DECISIONS_TOLD = 8
 MAX_WEIGHT = (1 << 53) - 1
 """So that weights, and the sums of few of them, are exact in float64."""
 
@@ -116,6 +120,9 @@ class Chain:
     blocks: list[Block] = field(default_factory=list)
     head: BlockHash = GENESIS_PARENT
     roster: Roster = field(default_factory=lambda: Roster(()))
+    standing: Standing = field(default_factory=Standing)
+    decisions: list[tuple[Height, str]] = field(default_factory=list)
+    """The newest decisions of operators, in words, oldest first."""
     settings: Settings = field(default_factory=Settings)
     name: str = ""
     round: int = 0
@@ -205,7 +212,7 @@ class Chain:
         self._demand(block.originator in self.roster, "has an originator off the roster")
         self._demand(block.settings is None and not block.name, "says what only genesis can")
         self._demand(block.codec == self.settings.codec, "has another codec than the network")
-        self._check_people(block)
+        self._check_people(block, verify)
         match block.rule:
             case Rule.MEAN:
                 self._check_mean(block, verify)
@@ -246,6 +253,10 @@ class Chain:
         )
         return header
 
+    def objection(self, change: Change) -> str | None:
+        """Say why this change cannot be in the next block (R2, R15); None if it can."""
+        return objection(change, self.roster, self.standing, self.settings, self.next)
+
     def is_counted(self, run: RunId, last_step: int) -> bool:
         return self.runs.get(run, 0) >= last_step > 0
 
@@ -275,17 +286,21 @@ class Chain:
         wrong = what_is_wrong_with(block.settings)
         self._demand(wrong is None, f"is of a network that this version cannot join: {wrong}")
 
-    def _check_people(self, block: Block) -> None:
+    def _check_people(self, block: Block, verify: Verify) -> None:
         nodes = self.roster.nodes()
         present = self.roster.in_order(frozenset(NodeId(node) for node in block.present))
         self._demand(block.present == present, "lists the present wrongly")
         self._demand(block.originator in present, "has an absent originator")
         self._demand(set(block.skipped) <= set(nodes), "skips a stranger")
-        votes, roster = 0, self.roster
+        votes, roster, standing = 0, self.roster, self.standing
         for change in block.changes:
-            objection = roster.objection(change, self.settings)
-            self._demand(objection is None, f"has a change that cannot be: {objection}")
+            wrong = objection(change, roster, standing, self.settings, self.next)
+            self._demand(wrong is None, f"has a change that cannot be: {wrong}")
+            if isinstance(change, Decision):
+                statement = decision_statement(self.network, change)
+                self._demand(verify(NodeId(change.by), statement, change.signature), "has a forged decision")
             votes += roster.changes_vote(change)
+            standing = standing.with_change(change, roster, Height(block.height))
             roster = roster.with_change(change, Height(block.height))
         self._demand(votes <= 1, "changes more than one vote")
         self._demand(len(set(map(_subject, block.changes))) == len(block.changes), "changes a member twice")
@@ -293,6 +308,7 @@ class Chain:
     def _check_mean(self, block: Block, verify: Verify) -> None:
         self._demand(self.root != NO_ROOT, "averages without a base")
         self._demand(not self.finished, "averages after the last round")
+        self._demand(self.standing.paused is None, "averages while the network is paused")
         self._demand(block.size == self.size and not block.layout, "changes the model")
         headers = [self.check_header(signed, verify) for signed in block.headers]
         nodes = tuple(header.node for header in headers)
@@ -313,6 +329,7 @@ class Chain:
     def _apply(self, committed: Committed, block: Block) -> None:
         if block.settings is not None:
             self.settings, self.name = block.settings, block.name
+        self._decide(block)
         self.roster = self.roster_after(block)
         if block.rule != Rule.ROSTER and block.root != NO_ROOT:
             self.root, self.size, self.based_at = Root(block.root), block.size, Height(block.height)
@@ -330,12 +347,25 @@ class Chain:
         self.committed.append(committed)
         self.blocks.append(block)
 
+    def _decide(self, block: Block) -> None:
+        for change in block.changes:
+            if isinstance(change, Decision):
+                self.decisions.append((Height(block.height), told(change, self.roster)))
+            self.standing = self.standing.with_change(change, self.roster, Height(block.height))
+        del self.decisions[:-DECISIONS_TOLD]
+
     @staticmethod
     def _demand(holds: bool, otherwise: str) -> None:
         if not holds:
             raise PeerMisbehaved(f"a block {otherwise}")
 
 
+def objection(
+    change: Change, roster: Roster, standing: Standing, settings: Settings, height: Height
+) -> str | None:
+    """Say why this change cannot be in the block of this height, where these stand; None if it can."""
+    return roster.objection(change, settings) or standing.objection(change, roster, height)
+
+
 def _subject(change: object) -> tuple[str, bytes]:
-    node: bytes = change.node  # type: ignore[attr-defined]
-    return type(change).__name__, node
+    return type(change).__name__, getattr(change, "node", b"")

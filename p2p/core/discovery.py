@@ -9,6 +9,7 @@ from comind.p2p.core.effects import Dial, Undial
 from comind.p2p.core.here import Here
 from comind.p2p.core.messages import MAX_MEMBERS, Addressbook, Greeting, Heartbeat, Join, Leave
 from comind.p2p.core.signing import join_statement, leave_statement, sign_join, sign_leave
+from comind.p2p.core.wishes import Wishes
 from comind.p2p.core.words import Incarnation, NodeId
 
 MAX_STRANGERS = 64
@@ -35,6 +36,7 @@ class Discovery:
     """Links, addresses, and the wishes to join and to leave."""
 
     here: Here
+    wishes: Wishes = field(init=False)
     links: dict[NodeId, Link] = field(default_factory=dict)
     lost_ms: dict[NodeId, int] = field(default_factory=dict)
     reached: set[NodeId] = field(default_factory=set)
@@ -54,6 +56,9 @@ class Discovery:
     started_ms: int = 0
     had_quorum: bool = False
     """Whether a quorum of voters has greeted this incarnation, and the others had their time."""
+
+    def __post_init__(self) -> None:
+        self.wishes = Wishes(self.here)
 
     # -- links ----------------------------------------------------------------------------------------------
 

@@ -136,6 +136,16 @@ class LeaveAsked:
     """`comind leave`, or the trainer of a daemon that `join()` started has finished."""
 
 
+@dataclass(frozen=True, slots=True)
+class OperatorAsked:
+    """Somebody at this node's command line wants something decided for all; answered by `Answer`."""
+
+    ticket: int
+    what: str
+    """pause or resume."""
+    because: str = ""
+
+
 Event = (
     LinkUp
     | LinkDown
@@ -153,6 +163,7 @@ Event = (
     | FetchFailed
     | StopAsked
     | LeaveAsked
+    | OperatorAsked
 )
 
 # -- records: what must be on disk --------------------------------------------------------------------------
@@ -382,6 +393,15 @@ class Gone:
     """A quorum of the next roster holds the block that removed this member: it may end (R2)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of what an operator asked for under this ticket: decided by block, or why it cannot be."""
+
+    ticket: int
+    done: bool
+    line: str
+
+
 Action = (
     Send
     | Promise
@@ -401,6 +421,7 @@ Action = (
     | Release
     | Wait
     | Note
+    | Answer
     | Gone
 )
 

@@ -29,6 +29,7 @@ from comind.p2p.core.effects import (
     LinkUp,
     Lost,
     Memory,
+    OperatorAsked,
     Progressed,
     Reached,
     Release,
@@ -62,6 +63,7 @@ from comind.p2p.core.messages import (
     Ready,
     ViewChanged,
     Voted,
+    Wish,
 )
 from comind.p2p.core.minutes import is_urgent, roster_changes
 from comind.p2p.core.patience import ends_at_ms
@@ -174,6 +176,8 @@ class Member:
             case LeaveAsked():
                 self._leaving_since_ms = self.here.now_ms
                 self.people.ask_to_leave()
+            case OperatorAsked():
+                self.people.wishes.ask(event, self.people.links)
             case _:
                 assert_never(event)
 
@@ -195,6 +199,7 @@ class Member:
         self.here.send((event.peer,), self.people.addressbook())
         self.here.send((event.peer,), self._pulse.heartbeat(self.round))
         self._say_again((event.peer,))
+        self.people.wishes.say_again((event.peer,))
         self._ready_sent = None
         if not self.here.is_member and self._removed_at is None:
             self.people.ask_to_join()
@@ -222,6 +227,8 @@ class Member:
                 self.people.on_join(message)
             case Leave():
                 self.people.on_leave(message)
+            case Wish():
+                self.people.wishes.on_wish(message, self.people.links)
             case AskBlocks():
                 self.here.send((peer,), self.catchup.blocks_from(Height(message.first)))
             case Blocks():
@@ -347,6 +354,10 @@ class Member:
         if was_member and not here.is_member:
             self._removed_at = here.chain.height
         self.people.forget_settled()
+        self.people.wishes.settle(block)
+        for height, line in here.chain.decisions:
+            if height == here.chain.height:
+                here.note(line)
         here.note(_told(here, block))
         self._begin_round()
 
@@ -422,6 +433,7 @@ class Member:
         """At every heartbeat, look around for what may be lost; then beat, if it is time or worth it."""
         if self._pulse.is_due():
             self.catchup.look_around()
+            self.people.wishes.say_again(self.people.links)
             if self.here.now_ms - self.round.began_ms >= self.here.settings.heartbeat_ms:
                 self._say_again(tuple(self.people.links))
             if not self.here.is_member and self._removed_at is None and self.people.links:

@@ -147,7 +147,28 @@ class Move(_Struct, frozen=True, tag="move"):
     addresses: Addresses
 
 
-Change = Admit | Remove | GiveVote | TakeVote | CanLead | Move
+class Pause(_Struct, frozen=True, tag="pause"):
+    """A member's operator wants no averages for a while. The signature is over all but itself."""
+
+    by: Node
+    because: Because
+    after: Count
+    """Height of the asker's last block when it was asked: what was decided since outlives the wish."""
+    signature: Signature
+
+
+class Resume(_Struct, frozen=True, tag="resume"):
+    """A member's operator wants averages again."""
+
+    by: Node
+    after: Count
+    signature: Signature
+
+
+Decision = Pause | Resume
+"""What a member's operator decides for all, once it is in a block."""
+
+Change = Admit | Remove | GiveVote | TakeVote | CanLead | Move | Decision
 
 
 class Absentee(_Struct, frozen=True):
@@ -249,6 +270,12 @@ class Leave(_Struct, frozen=True, tag="leave"):
     signature: Signature
 
 
+class Wish(_Struct, frozen=True, tag="wish"):
+    """A member's operator wants this decided; passed on as it is."""
+
+    decision: Decision
+
+
 class Ready(_Struct, frozen=True, tag="ready"):
     header: SignedHeader
     layout: Annotated[bytes, Meta(max_length=MAX_LAYOUT_BYTES)] = b""
@@ -315,6 +342,7 @@ Message = (
     | Heartbeat
     | Join
     | Leave
+    | Wish
     | Ready
     | Open
     | Propose

@@ -74,6 +74,10 @@ class Picture:
     settings: Settings
     layout: bytes
     last_rounds: tuple[RoundPicture, ...]
+    paused: str
+    """By whom and why; empty while it is not."""
+    decisions: tuple[tuple[Height, str], ...]
+    """The newest decisions of operators, oldest first."""
 
 
 def draw(here: Here, people: Discovery, round: Round, desk: Desk, because: str, since_ms: int) -> Picture:
@@ -99,6 +103,8 @@ def draw(here: Here, people: Discovery, round: Round, desk: Desk, because: str, 
         settings=chain.settings,
         layout=chain.layout,
         last_rounds=_last_rounds(here),
+        paused=str(chain.standing.paused or ""),
+        decisions=tuple(chain.decisions),
     )
 
 

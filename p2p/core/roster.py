@@ -13,7 +13,9 @@ from comind.p2p.core.messages import (
     Change,
     GiveVote,
     Move,
+    Pause,
     Remove,
+    Resume,
     TakeVote,
 )
 from comind.p2p.core.words import Height, NodeId, Settings
@@ -100,6 +102,8 @@ class Roster:
                 return self._with(change.node, can_lead=change.can_lead)
             case Move():
                 return self._with(change.node, name=change.name, addresses=change.addresses)
+            case Pause() | Resume():
+                return self
 
     def with_presence(self, present: frozenset[bytes]) -> "Roster":
         return Roster(
@@ -126,6 +130,8 @@ class Roster:
 
     def objection(self, change: Change, settings: Settings) -> str | None:
         """Say why this change cannot be made to this roster (R2); None if it can."""
+        if isinstance(change, Pause | Resume):
+            return None
         entry = self.get(NodeId(change.node))
         if isinstance(change, Admit):
             if len(self.entries) >= MAX_MEMBERS:

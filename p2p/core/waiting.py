@@ -32,6 +32,8 @@ def why_waiting(here: Here, people: Discovery, round: Round) -> str:
             return f"the voters vote on what {chief} proposed"
     if here.chain.finished:
         return f"all {here.settings.rounds} rounds are done"
+    if (paused := here.chain.standing.why_paused()) is not None:
+        return paused
     if here.chain.root == NO_ROOT:
         return "waiting for the first trainer's starting weights"
     return round.gathering.decide().because

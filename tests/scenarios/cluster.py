@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from random import Random
 
 from comind.p2p.core.chain import genesis, genesis_committed
-from comind.p2p.core.effects import Heard, LeaveAsked, StopAsked, TrainerLeft
+from comind.p2p.core.effects import Heard, LeaveAsked, OperatorAsked, StopAsked, TrainerLeft
 from comind.p2p.core.messages import Message
 from comind.p2p.core.wire import block_hash
 from comind.p2p.core.words import Height, NetworkId, NodeId, Root, Settings
@@ -61,6 +61,7 @@ class Cluster(Watched):
         super().__init__(world, settings, names)
         self.founder = founder
         self._train_ms = train_ms
+        self._tickets = 0
         self._machines: dict[str, Machine] = {}
         self._seeds: dict[str, tuple[str, ...]] = {}
         self._meet(founder)
@@ -206,6 +207,13 @@ class Cluster(Watched):
         """`comind leave`: it ends when a quorum of the others holds the block that removes it."""
         self._note(city, "is asked to leave")
         self.process(city).happens(LeaveAsked())
+
+    def ask(self, city: str, what: str, because: str = "") -> int:
+        """This node's operator asks for a decision; return the ticket of the answer."""
+        self._note(city, f"is asked to {what}")
+        self._tickets += 1
+        self.process(city).happens(OperatorAsked(self._tickets, what, because))
+        return self._tickets
 
     def kill_trainer(self, city: str) -> Saved:
         """The trainer vanishes; return what its checkpoint of this moment would hold."""

@@ -181,6 +181,7 @@ class Oracles:
             demand(header.node in before.admitted, "S4", "a contributor is not on the roster")
         match block.rule:
             case Rule.MEAN:
+                demand(not before.paused, "R5", f"block {block.height} averages while the network is paused")
                 self._counts_once(block, headers)
                 shares = [(self._offers[header.run, header.last_step], header.weight) for header in headers]
                 mean = exact_mean(shares)

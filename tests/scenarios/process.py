@@ -14,6 +14,7 @@ from comind.p2p.core.effects import (
     Action,
     Adopt,
     Announced,
+    Answer,
     Average,
     Begin,
     Commit,
@@ -93,6 +94,8 @@ class Process:
         """How long a promise or a block takes to reach the disk."""
         self.trainer: Trainer | None = None
         self.plane = Plane(self, disk, world.network, world.clock)
+        self.answers: list[Answer] = []
+        """What its operators were told."""
         self._world = world
         self._epoch_ms = world.chance.randrange(1 << 40)
         self._queue: deque[tuple[Action, frozenset[Root]]] = deque()
@@ -248,6 +251,8 @@ class Process:
                 self.trainer.wait(because)
             case Begin() | Release() | Wait():
                 raise AssertionError(f"{self.city} tells a trainer that it has not: {action}")
+            case Answer():
+                self.answers.append(action)
             case Note():
                 pass
             case Gone():

@@ -5,7 +5,7 @@ Shares no code with `comind.p2p.core`'s roster, chain and signing, so that it ca
 
 from dataclasses import dataclass, field
 
-from comind.p2p.core.messages import Admit, Block, CanLead, GiveVote, Move, Remove, TakeVote
+from comind.p2p.core.messages import Admit, Block, CanLead, GiveVote, Move, Pause, Remove, Resume, TakeVote
 from comind.p2p.core.words import Rule
 
 
@@ -18,10 +18,11 @@ class Reading:
     """Since which height."""
     able: dict[bytes, bool] = field(default_factory=dict)
     averages: int = 0
+    paused: bool = False
 
     def after(self, block: Block) -> "Reading":
         """Return the reading after this block; this one stays as it is."""
-        later = Reading(dict(self.admitted), dict(self.voting), dict(self.able), self.averages)
+        later = Reading(dict(self.admitted), dict(self.voting), dict(self.able), self.averages, self.paused)
         later.averages += block.rule is Rule.MEAN
         later.able |= dict.fromkeys(block.skipped, False)
         for change in block.changes:
@@ -40,6 +41,8 @@ class Reading:
                     later.able[change.node] = change.can_lead
                 case Move():
                     pass
+                case Pause() | Resume():
+                    later.paused = isinstance(change, Pause)
         return later
 
     def members(self) -> list[bytes]:

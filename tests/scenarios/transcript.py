@@ -10,6 +10,7 @@ from comind.p2p.core.effects import (
     Action,
     Adopt,
     Announced,
+    Answer,
     Average,
     Averaged,
     Commit,
@@ -38,7 +39,9 @@ from comind.p2p.core.effects import (
 from comind.p2p.core.messages import (
     Block,
     Blocks,
+    Change,
     Committed,
+    Decision,
     Greeting,
     Header,
     Heartbeat,
@@ -52,6 +55,7 @@ from comind.p2p.core.messages import (
     ViewChanged,
     Vote,
     Voted,
+    Wish,
 )
 from comind.p2p.core.wire import read
 from comind.p2p.core.words import NodeId
@@ -99,6 +103,8 @@ class Transcript:
                 return f"** link with {self._name(peer)} (boot {incarnation >> 32}), {dial}"
             case Release(because) | Wait(because):
                 return f"   {type(what).__name__}: {because}"
+            case Answer(ticket, done, line):
+                return f"   Answer {ticket}: {'done' if done else 'no'}: {line}"
             case Note(said):
                 return f"   # {said}"
             case Drop(peer, because):
@@ -160,6 +166,8 @@ class Transcript:
             case Greeting():
                 seen = f"{message.seen_incarnation >> 32}/{message.seen_promise}"
                 return f"Greeting at {message.height}, promise {message.promise}, saw {seen}"
+            case Wish(decision):
+                return f"Wish of {self._name(decision.by)}: {type(decision).__name__}"
             case Join(node) | Leave(node):
                 return f"{type(message).__name__} of {self._name(node)}"
         return type(message).__name__
@@ -182,5 +190,10 @@ class Transcript:
     def _block(self, wire: bytes) -> str:
         block = read(Block, wire)
         counted = ", ".join(self._header(one.header) for one in block.headers)
-        changes = ", ".join(f"{type(one).__name__} {self._name(one.node)}" for one in block.changes)
+        changes = ", ".join(f"{type(one).__name__} {self._name(_of(one))}" for one in block.changes)
         return f"block {block.height} ({block.rule}) by {self._name(block.originator)} [{counted}] {changes}"
+
+
+def _of(change: Change) -> bytes:
+    """Whom a change is about: a member, or whose decision it is."""
+    return change.by if isinstance(change, Decision) else change.node

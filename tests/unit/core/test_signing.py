@@ -18,7 +18,9 @@ from comind.p2p.core.messages import (
     Leave,
     Lock,
     Open,
+    Pause,
     Propose,
+    Resume,
     SignedHeader,
     ViewChange,
     Vote,
@@ -59,6 +61,8 @@ KINDS = [
     Signed(Propose, signing.sign_propose, signing.propose_statement),
     Signed(Join, signing.sign_join, signing.join_statement),
     Signed(Leave, signing.sign_leave, signing.leave_statement),
+    Signed(Pause, signing.sign_decision, signing.decision_statement),
+    Signed(Resume, signing.sign_decision, signing.decision_statement),
 ]
 SIGNER = StubSigner(node(1))
 
