@@ -145,9 +145,12 @@ class Refused(_Word, frozen=True, tag="refused"):
 
 
 class Ask(_Word, frozen=True, tag="ask"):
-    """`what`: status, stop, leave, watch (a `StatusOf` now and whenever it changes), pause or resume."""
+    """`what`: status, stop, leave, watch (a `StatusOf` now and whenever it changes), or what all decide:
+    pause, resume, remove, allow or deny."""
 
     what: str
+    about: str = ""
+    """Whom: a name or an id, as a person writes it."""
     because: str = ""
     """Why, for everyone to read: with what is decided for all."""
 
@@ -219,6 +222,8 @@ class Status(_Word, frozen=True):
     """The newest few, oldest first."""
     paused: str = ""
     """By whom and why no averages are made; empty while they are."""
+    at_the_door: tuple[tuple[str, str], ...] = ()
+    """(full id, why it gets no link) of each node that waits outside."""
     decisions: tuple[tuple[int, str], ...] = ()
     """(height, what was decided by whom): the newest few, oldest first."""
 

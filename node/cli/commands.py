@@ -219,6 +219,55 @@ def resume(home: HomeOption = None, wait: WaitOption = 60) -> None:
 
 
 @app.command()
+def remove(
+    node: Annotated[str, typer.Argument(metavar="NODE", help="Its name, or its id.")],
+    home: HomeOption = None,
+    because: BecauseOption = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: WaitOption = 60,
+) -> None:
+    """Remove another member.
+
+    A block takes it off the roster, every member cuts its links, and it is denied until somebody says
+    `comind allow`. Any member can remove any other.
+    """
+    from comind.node.cli.decisions import remove
+
+    raise typer.Exit(remove(find_home(home), node, because, yes, wait))
+
+
+@app.command()
+def allow(
+    node: Annotated[str, typer.Argument(metavar="NODE", help="Its id, as it shows it while it waits.")],
+    home: HomeOption = None,
+    wait: WaitOption = 60,
+) -> None:
+    """Let a node in.
+
+    Where the network was founded with --admission list, and wherever it was removed or denied.
+    """
+    from comind.node.cli.decisions import allow
+
+    allow(find_home(home), node, wait)
+
+
+@app.command()
+def deny(
+    node: Annotated[str, typer.Argument(metavar="NODE", help="Its id.")],
+    home: HomeOption = None,
+    because: BecauseOption = "",
+    wait: WaitOption = 60,
+) -> None:
+    """Give a node no link, whatever keys it holds: one that is no member.
+
+    `comind remove` does the same to a member.
+    """
+    from comind.node.cli.decisions import deny
+
+    deny(find_home(home), node, because, wait)
+
+
+@app.command()
 def export(
     file: Annotated[Path, typer.Argument(metavar="MODEL.safetensors")],
     home: HomeOption = None,

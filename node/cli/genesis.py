@@ -22,7 +22,7 @@ MEANINGS = {
     "codec": "What a model's value is sent as.",
     "arithmetic": "What a model's value is added as.",
     "door": "When a round opens: 'all' waits for everyone that is training.",
-    "admission": "Who may join: 'key' is whoever holds the invite.",
+    "admission": "Who may join: whoever holds the invite, or of those only whom a member allowed.",
     "min_peers": "No average with fewer members training.",
     "start_at": "The first average waits until so many members are training.",
     "rounds": "The training ends after so many averages; 0: no end.",

@@ -42,7 +42,7 @@ from comind.p2p.core.words import Offer, Root, RunId
 
 MAX_CONNECTIONS = 64
 RUN_BYTES = 16
-DECIDABLE = ("pause", "resume")
+DECIDABLE = ("pause", "resume", "remove", "allow", "deny")
 """What an operator asks to be decided for all: answered when a block decides it."""
 ASKABLE = ("status", "stop", "leave", "watch", *DECIDABLE)
 
@@ -53,6 +53,7 @@ class Asked:
 
     who: Connection
     what: str
+    about: str = ""
     because: str = ""
 
 
@@ -180,8 +181,8 @@ class Trainers:
                 return self._attach(who, word)
             case Finished():
                 return self._finished(who)
-            case Ask(what=what, because=because) if what in ASKABLE:
-                return [Asked(who, what, because)]
+            case Ask(what=what, about=about, because=because) if what in ASKABLE:
+                return [Asked(who, what, about, because)]
             case Ask():
                 return self.say(
                     who, Refused(f"this daemon knows no such question; it knows {', '.join(ASKABLE)}")

@@ -364,7 +364,7 @@ def objection(
     change: Change, roster: Roster, standing: Standing, settings: Settings, height: Height
 ) -> str | None:
     """Say why this change cannot be in the block of this height, where these stand; None if it can."""
-    return roster.objection(change, settings) or standing.objection(change, roster, height)
+    return standing.objection(change, roster, settings, height) or roster.objection(change, settings)
 
 
 def _subject(change: object) -> tuple[str, bytes]:

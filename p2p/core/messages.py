@@ -165,7 +165,36 @@ class Resume(_Struct, frozen=True, tag="resume"):
     signature: Signature
 
 
-Decision = Pause | Resume
+class Expel(_Struct, frozen=True, tag="expel"):
+    """A member's operator wants another member off the roster, and denied from then on."""
+
+    node: Node
+    by: Node
+    because: Because
+    after: Count
+    signature: Signature
+
+
+class Allow(_Struct, frozen=True, tag="allow"):
+    """A member's operator wants this node to be let in, also if it was denied before."""
+
+    node: Node
+    by: Node
+    after: Count
+    signature: Signature
+
+
+class Deny(_Struct, frozen=True, tag="deny"):
+    """A member's operator wants this node, which is no member, to get no link."""
+
+    node: Node
+    by: Node
+    because: Because
+    after: Count
+    signature: Signature
+
+
+Decision = Pause | Resume | Expel | Allow | Deny
 """What a member's operator decides for all, once it is in a block."""
 
 Change = Admit | Remove | GiveVote | TakeVote | CanLead | Move | Decision
@@ -276,6 +305,14 @@ class Wish(_Struct, frozen=True, tag="wish"):
     decision: Decision
 
 
+class TurnedAway(_Struct, frozen=True, tag="turned-away"):
+    """You get no link here: you are denied, or on no allow-list yet. The last word on a link."""
+
+    denied: bool
+    because: Because
+    """By whom, and why, it was denied."""
+
+
 class Ready(_Struct, frozen=True, tag="ready"):
     header: SignedHeader
     layout: Annotated[bytes, Meta(max_length=MAX_LAYOUT_BYTES)] = b""
@@ -343,6 +380,7 @@ Message = (
     | Join
     | Leave
     | Wish
+    | TurnedAway
     | Ready
     | Open
     | Propose

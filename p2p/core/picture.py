@@ -76,6 +76,8 @@ class Picture:
     last_rounds: tuple[RoundPicture, ...]
     paused: str
     """By whom and why; empty while it is not."""
+    at_the_door: tuple[tuple[NodeId, str], ...]
+    """Who gets no link, and why."""
     decisions: tuple[tuple[Height, str], ...]
     """The newest decisions of operators, oldest first."""
 
@@ -104,6 +106,7 @@ def draw(here: Here, people: Discovery, round: Round, desk: Desk, because: str, 
         layout=chain.layout,
         last_rounds=_last_rounds(here),
         paused=str(chain.standing.paused or ""),
+        at_the_door=people.at_the_door(),
         decisions=tuple(chain.decisions),
     )
 

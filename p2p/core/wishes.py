@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from comind.p2p.core.effects import Answer, OperatorAsked
 from comind.p2p.core.here import Here
-from comind.p2p.core.messages import Block, Decision, Pause, Resume, Wish
+from comind.p2p.core.messages import Allow, Block, Decision, Deny, Expel, Pause, Resume, Wish
 from comind.p2p.core.signing import decision_statement, sign_decision
+from comind.p2p.core.standing import told
 from comind.p2p.core.words import NodeId
 
 MAX_WISHES = 64
@@ -61,7 +62,7 @@ class Wishes:
             return
         self.pending.append(decision)
         here.send(to, wish)
-        here.note(f"{here.name(asker)} asks for {_wanted(decision)}")
+        here.note(f"{here.name(asker)} asks for a decision: {told(decision, here.chain.roster)}")
 
     def say_again(self, to: Iterable[NodeId]) -> None:
         """Tell these what is wanted here and not decided yet: it may have been lost."""
@@ -86,12 +87,18 @@ class Wishes:
         self.here.do(answer)
 
     def _decision(self, event: OperatorAsked) -> Decision:
-        me, after = self.here.me.node, self.here.chain.height
+        me, after, because = self.here.me.node, self.here.chain.height, _plain(event.because)
         match event.what:
             case "pause":
-                return Pause(by=me, because=_plain(event.because), after=after, signature=_UNSIGNED)
+                return Pause(by=me, because=because, after=after, signature=_UNSIGNED)
             case "resume":
                 return Resume(by=me, after=after, signature=_UNSIGNED)
+            case "allow" if event.node is not None:
+                return Allow(node=event.node, by=me, after=after, signature=_UNSIGNED)
+            case "remove" if event.node is not None:
+                return Expel(node=event.node, by=me, because=because, after=after, signature=_UNSIGNED)
+            case "deny" if event.node is not None:
+                return Deny(node=event.node, by=me, because=because, after=after, signature=_UNSIGNED)
             case _:
                 raise AssertionError(f"no operator can ask for {event.what}")
 
@@ -99,11 +106,3 @@ class Wishes:
 def _plain(because: str) -> str:
     """A reason as a block can hold it."""
     return "".join(letter if letter.isprintable() else "?" for letter in because)[:MAX_REASON_LETTERS]
-
-
-def _wanted(decision: Decision) -> str:
-    match decision:
-        case Pause():
-            return "a pause"
-        case Resume():
-            return "an end of the pause"

@@ -9,9 +9,9 @@ from typing import NewType
 
 import msgspec
 
-from comind.crypto.identity import NodeId, short_id
+from comind.crypto.identity import NodeId, full_id, short_id
 
-__all__ = ["NodeId", "short_id"]
+__all__ = ["NodeId", "full_id", "short_id"]
 
 NetworkId = NewType("NetworkId", bytes)
 """The genesis block's hash, 32 bytes; it is in every signature and key derivation."""
@@ -58,6 +58,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     arithmetic: str = "float32"
     door: str = "all"
     admission: str = "key"
+    """`key`: whoever holds the network key may join; `list`: of those, who was allowed by block."""
     min_peers: int = 2
     """While fewer members are training and heard from, no average opens (R5)."""
     start_at: int = 1
@@ -84,7 +85,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "codec": ("float32",),
     "arithmetic": ("float32",),
     "door": ("all",),
-    "admission": ("key",),
+    "admission": ("key", "list"),
 }
 """The values that this version knows for each of the settings that are words."""
 

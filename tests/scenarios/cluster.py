@@ -208,11 +208,13 @@ class Cluster(Watched):
         self._note(city, "is asked to leave")
         self.process(city).happens(LeaveAsked())
 
-    def ask(self, city: str, what: str, because: str = "") -> int:
+    def ask(self, city: str, what: str, because: str = "", about: str | None = None) -> int:
         """This node's operator asks for a decision; return the ticket of the answer."""
-        self._note(city, f"is asked to {what}")
+        self._note(city, f"is asked to {what} {about or ''}")
         self._tickets += 1
-        self.process(city).happens(OperatorAsked(self._tickets, what, because))
+        self.process(city).happens(
+            OperatorAsked(self._tickets, what, because, self.node(about) if about else None)
+        )
         return self._tickets
 
     def kill_trainer(self, city: str) -> Saved:

@@ -16,6 +16,7 @@ from comind.p2p.core.effects import (
     Announced,
     Answer,
     Average,
+    Bar,
     Begin,
     Commit,
     Contribute,
@@ -94,6 +95,9 @@ class Process:
         """How long a promise or a block takes to reach the disk."""
         self.trainer: Trainer | None = None
         self.plane = Plane(self, disk, world.network, world.clock)
+        self.bar = Bar({}, None)
+        self.expelled = ""
+        """By whom and why, if that ended it."""
         self.answers: list[Answer] = []
         """What its operators were told."""
         self._world = world
@@ -251,11 +255,15 @@ class Process:
                 self.trainer.wait(because)
             case Begin() | Release() | Wait():
                 raise AssertionError(f"{self.city} tells a trainer that it has not: {action}")
+            case Bar():
+                self.bar = action
+                network.barred(self)
             case Answer():
                 self.answers.append(action)
             case Note():
                 pass
-            case Gone():
+            case Gone(expelled):
+                self.expelled = expelled
                 self.vanish()
             case Promise() | Commit():
                 raise AssertionError("carried out by _carry_out")

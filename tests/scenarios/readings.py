@@ -5,7 +5,20 @@ Shares no code with `comind.p2p.core`'s roster, chain and signing, so that it ca
 
 from dataclasses import dataclass, field
 
-from comind.p2p.core.messages import Admit, Block, CanLead, GiveVote, Move, Pause, Remove, Resume, TakeVote
+from comind.p2p.core.messages import (
+    Admit,
+    Allow,
+    Block,
+    CanLead,
+    Deny,
+    Expel,
+    GiveVote,
+    Move,
+    Pause,
+    Remove,
+    Resume,
+    TakeVote,
+)
 from comind.p2p.core.words import Rule
 
 
@@ -30,7 +43,7 @@ class Reading:
                 case Admit():
                     later.admitted[change.node] = block.height
                     later.able[change.node] = change.can_lead
-                case Remove():
+                case Remove() | Expel():
                     for known in (later.admitted, later.voting, later.able):
                         known.pop(change.node, None)
                 case GiveVote():
@@ -39,7 +52,7 @@ class Reading:
                     later.voting.pop(change.node, None)
                 case CanLead():
                     later.able[change.node] = change.can_lead
-                case Move():
+                case Move() | Allow() | Deny():
                     pass
                 case Pause() | Resume():
                     later.paused = isinstance(change, Pause)

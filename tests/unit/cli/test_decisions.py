@@ -1,10 +1,13 @@
 """What do the commands say that ask for a decision of all, and with which exit code?"""
 
+import sys
 from collections.abc import Callable
 
 import pytest
 
 from comind.node.attach import Done, Refused, Said
+from comind.node.cli import decisions
+from comind.node.cli.errors import Exit
 from comind.node.home import Home
 from tests.unit.cli.conftest import Comind
 from tests.unit.cli.fake_daemon import HANG_UP, Answers, FakeDaemon
@@ -30,6 +33,46 @@ def test_what_cannot_be_is_one_line_with_code_4(comind: Comind, daemon: Daemon, 
     daemon({what: [Refused("the network is paused already, by lima; comind resume ends it")]})
     line = "comind: the network is paused already, by lima; comind resume ends it\n"
     assert comind(what) == (4, "", line)
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("remove", "--yes", "oslo"), "oslo is removed"),
+        (("allow", "oslo"), "it comes in by itself if it runs"),
+        (("deny", "oslo", "--because", "a stranger"), "it gets no link"),
+    ],
+)
+def test_what_was_decided_about_a_node_is_told(
+    comind: Comind, daemon: Daemon, command: tuple[str, ...], told: str
+) -> None:
+    asked = daemon({command[0]: [Done("done: it is in block 7")]})
+    assert comind(*command) == (0, f"done: it is in block 7: {told}\n", "")
+    assert asked.asked == [command[0]]
+
+
+def test_remove_asks_first_and_does_nothing_after_a_no(daemon: Daemon, home: Home) -> None:
+    questions: list[str] = []
+
+    def no(question: str) -> bool:
+        questions.append(question)
+        return False
+
+    asked = daemon({"remove": []})
+    assert decisions.remove(home, "oslo", "", yes=False, wait_s=1, ask=no) == Exit.DECLINED
+    line = "oslo is taken off the roster, and gets no link until somebody allows it again. Remove it?"
+    assert questions == [line]
+    assert asked.asked == []
+
+
+def test_remove_asks_nobody_where_nobody_is(
+    comind: Comind, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = daemon({"remove": []})
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    line = "comind: nobody is here to be asked whether that is meant: add --yes\n"
+    assert comind("remove", "oslo") == (2, "", line)
+    assert asked.asked == []
 
 
 @pytest.mark.parametrize("what", ["pause", "resume"])

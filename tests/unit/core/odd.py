@@ -15,6 +15,7 @@ from comind.p2p.core.messages import (
     Absentee,
     Addressbook,
     Admit,
+    Allow,
     Arrival,
     AskBlocks,
     Block,
@@ -24,6 +25,8 @@ from comind.p2p.core.messages import (
     Change,
     Committed,
     Decision,
+    Deny,
+    Expel,
     GiveVote,
     Greeting,
     Heartbeat,
@@ -40,6 +43,7 @@ from comind.p2p.core.messages import (
     Resume,
     SignedHeader,
     TakeVote,
+    TurnedAway,
     ViewChange,
     ViewChanged,
     Vote,
@@ -197,6 +201,9 @@ class Odd:
         decisions: list[Decision] = [
             Pause(who, "maintenance", after, UNSIGNED),
             Resume(who, after, UNSIGNED),
+            Expel(self.node(), who, "it flips bits", after, UNSIGNED),
+            Allow(self.node(), who, after, UNSIGNED),
+            Deny(self.node(), who, "", after, UNSIGNED),
         ]
         decision = self.one_of(*decisions)
         return self.mostly(sign_decision(self.signer(who), self.network, decision), lambda: decision)
@@ -334,6 +341,7 @@ class Odd:
             self.join,
             self.leave,
             lambda: Wish(self.decision()),
+            lambda: TurnedAway(self.one_of(True, False), self.one_of("", "lima: it flips bits")),
             lambda: Ready(self.signed_header(node(peer)), self.one_of(b"", LAYOUT, b"another layout")),
             lambda: Ready(self.signed_header(), self.one_of(b"", LAYOUT)),
             lambda: self.open(peer),

@@ -3,9 +3,10 @@
 import pytest
 
 from comind.p2p.core.chain import Chain
-from comind.p2p.core.messages import Change, Decision, Pause, Resume
+from comind.p2p.core.messages import Admit, Allow, Change, Decision, Deny, Expel, Pause, Remove, Resume
 from comind.p2p.core.signing import sign_decision
-from comind.p2p.core.words import Rule
+from comind.p2p.core.standing import MAX_LISTED, Ruling, Standing
+from comind.p2p.core.words import Height, Rule, Settings
 from tests.unit.core.build import (
     BASE,
     UNSIGNED,
@@ -109,3 +110,71 @@ def test_a_wish_from_the_future_is_none() -> None:
     chain = founded()
     ahead = pause(chain, after=chain.next)
     assert chain.objection(ahead) == "it was asked for after a block that is not there"
+
+
+def expel(chain: Chain, who: int, number: int = 1, after: int | None = None) -> Decision:
+    height = chain.height if after is None else after
+    return by(number, chain, Expel(node(who), node(number), "why", height, UNSIGNED))
+
+
+def allow(chain: Chain, who: int, number: int = 1, after: int | None = None) -> Decision:
+    height = chain.height if after is None else after
+    return by(number, chain, Allow(node(who), node(number), height, UNSIGNED))
+
+
+def deny(chain: Chain, who: int, number: int = 1, after: int | None = None) -> Decision:
+    height = chain.height if after is None else after
+    return by(number, chain, Deny(node(who), node(number), "why", height, UNSIGNED))
+
+
+def admit(number: int) -> Admit:
+    return Admit(node(number), name(number), (), can_lead=False)
+
+
+def test_r2_who_is_removed_loses_place_and_vote_and_is_denied() -> None:
+    chain = founded(voters=3)
+    decide(chain, expel(chain, 2))
+    assert node(2) not in chain.roster
+    assert chain.roster.voters() == (node(0), node(1))
+    assert chain.standing.why_barred(node(2), chain.settings) == f"denied by {name(1)}: why"
+    assert chain.objection(admit(2)) == f"denied by {name(1)}: why"
+
+
+def test_r2_a_removal_of_a_voter_is_the_one_vote_that_a_block_changes() -> None:
+    chain = founded(voters=4)
+    both = (expel(chain, 2), expel(chain, 3))
+    assert "changes more than one vote" in refusal(chain, certified(chain, roster_block(chain, both)))
+
+
+def test_r15_who_was_allowed_again_cannot_be_removed_by_the_old_wish() -> None:
+    chain = founded(voters=3)
+    old = expel(chain, 2)
+    decide(chain, old)
+    decide(chain, allow(chain, 2))
+    decide(chain, admit(2))
+    assert chain.objection(old) == "it was admitted anew since this was asked for"
+    old_deny = deny(chain, 9)
+    decide(chain, old_deny)
+    decide(chain, allow(chain, 9))
+    assert chain.objection(old_deny) == "it was decided otherwise since this was asked for"
+
+
+def test_on_a_list_only_who_was_allowed_is_admitted_and_the_founder() -> None:
+    chain = founded(voters=2, settings=Settings(admission="list"))
+    assert chain.objection(admit(9)) == "not allowed yet"
+    decide(chain, allow(chain, 9))
+    decide(chain, admit(9))
+    decide(chain, Remove(node(0), "it left"))
+    assert chain.objection(admit(0)) is None
+
+
+def test_the_lists_are_bounded() -> None:
+    chain = founded(voters=3)
+    ruling = Ruling(node(0), name(0), "", Height(0))
+    many = {node(number): ruling for number in range(1_000, 1_000 + MAX_LISTED)}
+    chain.standing = Standing(denied=many, allowed=dict.fromkeys(many, Height(0)))
+    full = f"{MAX_LISTED} nodes are denied already: comind allow one of them first"
+    assert chain.objection(expel(chain, 2)) == chain.objection(deny(chain, 9)) == full
+    assert chain.objection(allow(chain, 1_000)) == (
+        f"{MAX_LISTED} nodes are allowed already: comind deny one that is not needed"
+    )
