@@ -84,6 +84,9 @@ class Welcome(_Word, frozen=True, tag="welcome"):
     has_base: bool
     """False: send an `Offered` of your starting weights at once, then wait for `News`."""
     started_by_join: bool
+    network_id: bytes = b""
+    parent: bytes = b""
+    """Id of the network that this one goes on from: whoever trained for it goes on; empty: none."""
 
 
 class News(_Word, frozen=True, tag="news"):
@@ -220,6 +223,10 @@ class Status(_Word, frozen=True):
     """Peers' bad messages by reason."""
     last_rounds: tuple[RoundLine, ...] = ()
     """The newest few, oldest first."""
+    quorum: bool = True
+    """Whether enough voters for a quorum are heard from."""
+    parent: str = ""
+    """Id of the network that this one goes on from; empty: none."""
     paused: str = ""
     """By whom and why no averages are made; empty while they are."""
     at_the_door: tuple[tuple[str, str], ...] = ()

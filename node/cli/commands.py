@@ -268,6 +268,24 @@ def deny(
 
 
 @app.command()
+def recover(
+    home: HomeOption = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1, help="For a quorum of the voters to answer.")
+    ] = 10,
+) -> None:
+    """Found the network anew on a survivor, when its quorum is gone for good.
+
+    From the newest block and base that this node has, under a new id and key. It refuses while a quorum
+    answers. If the others are alive somewhere, there are two networks from then on.
+    """
+    from comind.node.cli.recover import recover
+
+    raise typer.Exit(recover(find_home(home), yes, wait))
+
+
+@app.command()
 def export(
     file: Annotated[Path, typer.Argument(metavar="MODEL.safetensors")],
     home: HomeOption = None,

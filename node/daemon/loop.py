@@ -345,7 +345,7 @@ class Loop:
         self._noted = True
         picture, parts = self._picture(), self._parts
         if picture.height >= 0:
-            facts = facts_of(picture, parts.me, parts.leaves_with_trainer)
+            facts = facts_of(picture, parts.me, parts.network, parts.leaves_with_trainer)
             self._events += self._take_happenings(parts.trainers.know(facts))
         if picture.root != NO_ROOT:
             parts.disk.settle(picture.root)

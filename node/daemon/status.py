@@ -44,6 +44,8 @@ def status_of(
         bytes_received=received,
         dropped=dict(dropped),
         last_rounds=tuple(_round(one) for one in picture.last_rounds),
+        quorum=picture.quorum,
+        parent=picture.parent.hex(),
         paused=picture.paused,
         at_the_door=tuple((full_id(node), why) for node, why in picture.at_the_door),
         decisions=picture.decisions,

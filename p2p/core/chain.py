@@ -17,6 +17,7 @@ from comind.p2p.core.messages import (
     Decision,
     GiveVote,
     Header,
+    Recovers,
     SignedHeader,
     Vote,
 )
@@ -55,10 +56,13 @@ def genesis(
     node_name: str,
     can_lead: bool = True,
     base: tuple[Root, int, bytes] | None = None,
+    recovers: Recovers | None = None,
+    decided: tuple[Change, ...] = (),
 ) -> bytes:
     """Return the bytes of a network's first block; their hash is the network's id.
 
-    `base`: root, size and layout of the first base, where there is one already (`--initial`).
+    `base`: root, size and layout of the first base, where there is one already (`--initial`); `recovers` and
+    `decided`: the network that this one goes on from, and what it takes along of who is let in (R18).
     """
     root, size, layout = base or (NO_ROOT, 0, b"")
     block = Block(
@@ -74,6 +78,7 @@ def genesis(
         changes=(
             Admit(node=founder, name=node_name, addresses=addresses, can_lead=can_lead),
             GiveVote(node=founder, incarnation=0),
+            *decided,
         ),
         skipped=(),
         present=(founder,),
@@ -84,6 +89,7 @@ def genesis(
         layout=layout,
         settings=settings,
         name=name,
+        recovers=recovers,
     )
     return pack(block)
 
@@ -125,6 +131,8 @@ class Chain:
     """The newest decisions of operators, in words, oldest first."""
     settings: Settings = field(default_factory=Settings)
     name: str = ""
+    parent: Recovers | None = None
+    """Which network this one goes on from (R18)."""
     round: int = 0
     """Averages so far."""
     root: Root = NO_ROOT
@@ -210,7 +218,9 @@ class Chain:
         self._demand(block.network == self.network, "is of another network")
         self._demand(block.height == self.next and block.previous == self.head, "does not follow the chain")
         self._demand(block.originator in self.roster, "has an originator off the roster")
-        self._demand(block.settings is None and not block.name, "says what only genesis can")
+        self._demand(
+            block.settings is None and not block.name and block.recovers is None, "says what only genesis can"
+        )
         self._demand(block.codec == self.settings.codec, "has another codec than the network")
         self._check_people(block, verify)
         match block.rule:
@@ -329,6 +339,7 @@ class Chain:
     def _apply(self, committed: Committed, block: Block) -> None:
         if block.settings is not None:
             self.settings, self.name = block.settings, block.name
+            self._go_on_from(block.recovers)
         self._decide(block)
         self.roster = self.roster_after(block)
         if block.rule != Rule.ROSTER and block.root != NO_ROOT:
@@ -347,9 +358,19 @@ class Chain:
         self.committed.append(committed)
         self.blocks.append(block)
 
+    def _go_on_from(self, parent: Recovers | None) -> None:
+        """R18: what the parent counted is counted, so no step is counted twice."""
+        self.parent = parent
+        if parent is None:
+            return
+        self.round = parent.round
+        for past in reversed(parent.counted):
+            self.runs[RunId(past.run)] = past.last_step
+            self.counted[NodeId(past.node)] = Counted(RunId(past.run), past.last_step, GENESIS_HEIGHT)
+
     def _decide(self, block: Block) -> None:
         for change in block.changes:
-            if isinstance(change, Decision):
+            if isinstance(change, Decision) and block.height > GENESIS_HEIGHT:
                 self.decisions.append((Height(block.height), told(change, self.roster)))
             self.standing = self.standing.with_change(change, self.roster, Height(block.height))
         del self.decisions[:-DECISIONS_TOLD]

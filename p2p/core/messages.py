@@ -31,6 +31,8 @@ MAX_CHUNKS = 1 << 17
 """Of one snapshot: 2^17 chunks of 1 MiB are 128 GiB."""
 MAX_BLOCK_BYTES = 1 << 20
 MAX_LAYOUT_BYTES = 1 << 17
+MAX_PAST = 4_096
+"""Runs whose counts a recovered network takes along."""
 
 
 class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -212,6 +214,29 @@ class Arrival(_Struct, frozen=True):
     ms: Count
 
 
+class Past(_Struct, frozen=True):
+    """What a network counted last of one run, before another went on from it (R16, R18)."""
+
+    node: Node
+    run: Run
+    last_step: Count
+
+
+class Recovers(_Struct, frozen=True):
+    """Which network this one goes on from, and from where (R18)."""
+
+    network: Hash32
+    height: Count
+    block: Hash32
+    """The parent block: the newest that the founder held."""
+    round: Count
+    """Averages up to it."""
+    voters: Annotated[tuple[Node, ...], Meta(min_length=1, max_length=128)]
+    """Of the parent, the founder first."""
+    counted: Annotated[tuple[Past, ...], Meta(max_length=MAX_PAST)]
+    """The runs that were counted, newest first."""
+
+
 class Block(_Struct, frozen=True):
     """The record of one round: immutable, and knows no view (R8)."""
 
@@ -239,6 +264,8 @@ class Block(_Struct, frozen=True):
     """Genesis only."""
     name: Annotated[str, Meta(max_length=64)] = ""
     """Genesis only: what the founder calls the network."""
+    recovers: Recovers | None = None
+    """Genesis only: of a network that was founded anew, since its quorum was gone for good."""
 
 
 # -- messages ---------------------------------------------------------------------------------------------
