@@ -103,6 +103,13 @@ class Oracles:
         self._said: dict[tuple[object, ...], bytes] = {}
         self._disk_height: dict[NodeId, int] = {}
 
+    def go_on_from(self, parent: "Oracles") -> None:
+        """R18: this network was founded anew from one that these judges watched: no step counts in both."""
+        for run, counted in parent._counted.items():
+            self._counted[run] = list(counted)
+        self._offers |= parent._offers
+        self.values |= parent.values
+
     # -- trainers -----------------------------------------------------------------------------------------
 
     def saw_offer(self, node: NodeId, offer: Offer, values: Values) -> None:
