@@ -37,7 +37,16 @@ from comind.node.daemon.snapshots import Snapshots  # noqa: E402
 from comind.node.daemon.transfers import Transfers  # noqa: E402
 from comind.node.daemon.wakeup import now_ms  # noqa: E402
 from comind.node.home import Home, recall_invite  # noqa: E402
-from comind.p2p.core.effects import DialFailed, Fetch, FetchFailed, Heard, Held, LinkDown, LinkUp  # noqa: E402
+from comind.p2p.core.effects import (  # noqa: E402
+    DialFailed,
+    Fetch,
+    FetchFailed,
+    Heard,
+    Held,
+    Knocked,
+    LinkDown,
+    LinkUp,
+)
 from comind.p2p.core.words import Incarnation, NetworkId, NodeId, Root  # noqa: E402
 from comind.p2p.shell.addresses import parse_listen  # noqa: E402
 from comind.p2p.shell.bulk import ChunkCame  # noqa: E402
@@ -208,7 +217,7 @@ class Reader:
                 case LinkUp() | LinkDown():
                     self._linked[one.peer] = None
                     self._plane.link(one)
-                case Heard() | DialFailed() | Reached() | SeedFailed():
+                case Heard() | DialFailed() | Reached() | Knocked() | SeedFailed():
                     pass
                 case _:
                     self._bytes += len(one.sealed) if isinstance(one, ChunkCame) else 0

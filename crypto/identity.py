@@ -3,7 +3,7 @@
 Does not know where its secret is kept (`keyfile`) nor what is signed (`statement`).
 """
 
-from base64 import b32encode
+from base64 import b32decode, b32encode
 from typing import NewType
 
 from cryptography.exceptions import InvalidSignature
@@ -20,6 +20,20 @@ NodeId = NewType("NodeId", bytes)
 def short_id(node: NodeId) -> str:
     """The first 8 letters of the id in lower-case base32 (RFC 4648 §6): for people, never to compare by."""
     return b32encode(node)[:8].decode("ascii").lower()
+
+
+def full_id(node: NodeId) -> str:
+    """The whole id in lower-case base32 without padding, 52 letters: what tells one node from all others."""
+    return b32encode(node).decode("ascii").rstrip("=").lower()
+
+
+def read_id(text: str) -> NodeId | None:
+    """The node of which this is the full id; None if it is of none. Each node has exactly one."""
+    try:
+        node = NodeId(b32decode(text.upper() + "=" * (-len(text) % 8)))
+    except ValueError:
+        return None
+    return node if len(node) == NODE_ID_BYTES and full_id(node) == text.lower() else None
 
 
 class Identity:

@@ -84,6 +84,9 @@ class Welcome(_Word, frozen=True, tag="welcome"):
     has_base: bool
     """False: send an `Offered` of your starting weights at once, then wait for `News`."""
     started_by_join: bool
+    network_id: bytes = b""
+    parent: bytes = b""
+    """Id of the network that this one goes on from: whoever trained for it goes on; empty: none."""
 
 
 class News(_Word, frozen=True, tag="news"):
@@ -149,9 +152,14 @@ class Refused(_Word, frozen=True, tag="refused"):
 
 
 class Ask(_Word, frozen=True, tag="ask"):
-    """`what`: status, stop, leave or watch (a `StatusOf` now and whenever it changes)."""
+    """`what`: status, stop, leave, watch (a `StatusOf` now and whenever it changes), or what all decide:
+    pause, resume, remove, allow or deny."""
 
     what: str
+    about: str = ""
+    """Whom: a name or an id, as a person writes it."""
+    because: str = ""
+    """Why, for everyone to read: with what is decided for all."""
 
 
 class MemberLine(_Word, frozen=True):
@@ -221,6 +229,16 @@ class Status(_Word, frozen=True):
     """The newest few, oldest first."""
     opens_in_ms: int | None = None
     """How long the door of the round waits at most; None: it has no deadline (R5)."""
+    quorum: bool = True
+    """Whether enough voters for a quorum are heard from."""
+    parent: str = ""
+    """Id of the network that this one goes on from; empty: none."""
+    paused: str = ""
+    """By whom and why no averages are made; empty while they are."""
+    at_the_door: tuple[tuple[str, str], ...] = ()
+    """(full id, why it gets no link) of each node that waits outside."""
+    decisions: tuple[tuple[int, str], ...] = ()
+    """(height, what was decided by whom): the newest few, oldest first."""
 
 
 class StatusOf(_Word, frozen=True, tag="status"):

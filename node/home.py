@@ -50,6 +50,11 @@ class Home:
         return self.path / "invite"
 
     @property
+    def next_invite_file(self) -> Path:
+        """Of a network that goes on from this home's, until the daemon has looked into it."""
+        return self.path / "next-invite"
+
+    @property
     def store_file(self) -> Path:
         return self.path / "store.db"
 
@@ -142,6 +147,32 @@ def remember_invite(home: Home, invite: Invite) -> None:
         raise ConfigError(f"{home.invite_file} cannot be written: {why.strerror}") from None
 
 
+def remember_next_invite(home: Home, invite: Invite) -> None:
+    """Keep the invite of a network that may go on from this home's, for the daemon to look into.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    try:
+        write_secret_file(home.next_invite_file, (encode(invite) + "\n").encode("ascii"))
+    except OSError as why:
+        raise ConfigError(f"{home.next_invite_file} cannot be written: {why.strerror}") from None
+
+
+def take_next_invite(home: Home) -> Invite | None:
+    """Return what `remember_next_invite` kept, if anything, and forget it: it is looked into once.
+
+    Raises:
+        ConfigError: others can read it, or it is damaged.
+    """
+    try:
+        return _read_invite(home.next_invite_file)
+    except FileNotFoundError:
+        return None
+    finally:
+        home.next_invite_file.unlink(missing_ok=True)
+
+
 def recall_invite(home: Home) -> Invite | None:
     """Return the invite that this home remembers, if any.
 
@@ -160,10 +191,12 @@ def resolve_invite(
     environ: Mapping[str, str] = os.environ,
     prompt: Callable[[], str] | None = None,
     stdin: Callable[[], str] | None = None,
+    may_move: bool = False,
 ) -> Invite:
     """Return the invite of this node: from `--invite-file`, `COMIND_INVITE`, the home, or a hidden prompt.
 
-    Does not remember it. `prompt` is None where nobody is there to be asked.
+    Does not remember it. `prompt` is None where nobody is there to be asked. With `may_move` it may be of
+    another network than a home that has a chain: whether that goes on from the home's is to be looked into.
 
     Raises:
         ConfigError: there is none, it cannot be read, or it is of another network than the home's.
@@ -180,6 +213,8 @@ def resolve_invite(
             " (in a script: comind.join(invite=PATH))"
         )
     if remembered is not None and remembered.network != given.network:
+        if may_move and home.store_file.exists():
+            return given
         raise ConfigError(
             f"{home.path} belongs to network {remembered.network.hex()[:8]}, this invite to"
             f" {given.network.hex()[:8]}; take another folder for it: comind node --home OTHER"

@@ -22,6 +22,7 @@ from comind.node.attach import (
     Waiting,
 )
 from comind.node.cli.errors import NoDaemon, NotDone
+from comind.node.cli.phrases import plain
 from comind.node.home import Home, find_home
 
 ANSWER_S = 5.0
@@ -77,7 +78,7 @@ def carry_out(home: Home, what: str, wait_s: float, say: Callable[[str], None]) 
                 case Done(line=line):
                     done = line
                 case Refused(because=because):
-                    raise NotDone(because)
+                    raise NotDone(plain(because))
                 case Waiting(because=line) | Said(line=line):
                     say(line)
                 case None:
@@ -85,6 +86,30 @@ def carry_out(home: Home, what: str, wait_s: float, say: Callable[[str], None]) 
     if done is None:
         raise NotDone(f"not done after {wait_s:.0f} s; the daemon goes on with it: comind status tells")
     return done
+
+
+def decide(home: Home, ask: Ask, wait_s: float) -> str:
+    """Ask for what a block must decide, and return the line that says that it did.
+
+    Raises:
+        NoDaemon: none runs.
+        NotDone: it cannot be decided, or was not in time; the daemon goes on asking for it then.
+    """
+    channel = connect(home)
+    if channel is None:
+        raise NoDaemon(f"only a running node can ask the others: {no_daemon(home)}")
+    with _closing(channel):
+        channel.send(ask)
+        for word in _words(channel, time.monotonic() + wait_s):
+            match word:
+                case Done(line=line):
+                    return line
+                case Refused(because=because):
+                    raise NotDone(plain(because))
+    raise NotDone(
+        f"not decided after {wait_s:.0f} s: it takes a quorum, and the round that runs ends first;"
+        " the daemon goes on asking for it, and comind status tells"
+    )
 
 
 def no_daemon(home: Home) -> str:

@@ -48,6 +48,9 @@ NameOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="What this node is called; else the host's name.")
 ]
 
+WaitOption = Annotated[float, typer.Option(metavar="SECONDS", min=1, help="For the others' agreement.")]
+BecauseOption = Annotated[str, typer.Option(metavar="TEXT", help="Why, for everyone to read.")]
+
 
 def dispatch(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code.
@@ -231,7 +234,7 @@ def stop(home: HomeOption = None) -> None:
 def leave(
     home: HomeOption = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    wait: Annotated[float, typer.Option(metavar="SECONDS", min=1, help="For the others' agreement.")] = 60,
+    wait: WaitOption = 60,
 ) -> None:
     """Leave the network, and end the daemon.
 
@@ -240,6 +243,92 @@ def leave(
     from comind.node.cli.farewell import leave
 
     raise typer.Exit(leave(find_home(home), yes, wait))
+
+
+@app.command()
+def pause(home: HomeOption = None, because: BecauseOption = "", wait: WaitOption = 60) -> None:
+    """Pause the network: no averages until somebody says `comind resume`.
+
+    A block decides it, after the round that runs. Trainers train on alone; members come and go as ever.
+    """
+    from comind.node.cli.decisions import pause
+
+    pause(find_home(home), because, wait)
+
+
+@app.command()
+def resume(home: HomeOption = None, wait: WaitOption = 60) -> None:
+    """End a pause: averages go on by themselves."""
+    from comind.node.cli.decisions import resume
+
+    resume(find_home(home), wait)
+
+
+@app.command()
+def remove(
+    node: Annotated[str, typer.Argument(metavar="NODE", help="Its name, or its id.")],
+    home: HomeOption = None,
+    because: BecauseOption = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: WaitOption = 60,
+) -> None:
+    """Remove another member.
+
+    A block takes it off the roster, every member cuts its links, and it is denied until somebody says
+    `comind allow`. Any member can remove any other.
+    """
+    from comind.node.cli.decisions import remove
+
+    raise typer.Exit(remove(find_home(home), node, because, yes, wait))
+
+
+@app.command()
+def allow(
+    node: Annotated[str, typer.Argument(metavar="NODE", help="Its id, as it shows it while it waits.")],
+    home: HomeOption = None,
+    wait: WaitOption = 60,
+) -> None:
+    """Let a node in.
+
+    Where the network was founded with --admission list, and wherever it was removed or denied.
+    """
+    from comind.node.cli.decisions import allow
+
+    allow(find_home(home), node, wait)
+
+
+@app.command()
+def deny(
+    node: Annotated[str, typer.Argument(metavar="NODE", help="Its id.")],
+    home: HomeOption = None,
+    because: BecauseOption = "",
+    wait: WaitOption = 60,
+) -> None:
+    """Give a node no link, whatever keys it holds: one that is no member.
+
+    `comind remove` does the same to a member.
+    """
+    from comind.node.cli.decisions import deny
+
+    deny(find_home(home), node, because, wait)
+
+
+@app.command()
+def recover(
+    home: HomeOption = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1, help="For a quorum of the voters to answer.")
+    ] = 10,
+) -> None:
+    """Found the network anew on a survivor, when its quorum is gone for good.
+
+    From the newest block and base that this node has, under a new id and key. It refuses while a quorum
+    answers. If the others are alive somewhere, there are two networks from then on.
+    """
+    from comind.node.cli.recover import recover
+
+    raise typer.Exit(recover(find_home(home), yes, wait))
 
 
 @app.command()

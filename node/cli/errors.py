@@ -25,7 +25,7 @@ EXIT_CODES = {
     Exit.DECLINED: "you answered no (nothing was changed), or verify found a mistake",
     Exit.USAGE: "what was given cannot work; the line says how to mend it",
     Exit.NO_DAEMON: "no daemon runs in this home",
-    Exit.NOT_DONE: "the network refused, or did not answer in time",
+    Exit.NOT_DONE: "the network refused, removed this node, or did not answer in time",
     Exit.BUG: "a mistake of comind's own",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
 }

@@ -22,7 +22,7 @@ MEANINGS = {
     "codec": "What a model's value is sent as.",
     "arithmetic": "What a model's value is added as.",
     "door": "When a round opens: 'all' waits for everyone that is training; 'adaptive' calls latecomers.",
-    "admission": "Who may join: 'key' is whoever holds the invite.",
+    "admission": "Who may join: whoever holds the invite, or of those only whom a member allowed.",
     "durability": "What an average outlives when it is voted for: any 'process', or a 'power' cut (fsync).",
     "min_peers": "No average with fewer members training.",
     "start_at": "The first average waits until so many members are training.",

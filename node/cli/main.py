@@ -4,7 +4,7 @@
     1    you answered no (nothing was changed), or verify found a mistake
     2    what was given cannot work; the line says how to mend it
     3    no daemon runs in this home
-    4    the network refused, or did not answer in time
+    4    the network refused, removed this node, or did not answer in time
     70   a mistake of comind's own
     130  interrupted (Ctrl-C)
 

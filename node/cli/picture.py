@@ -26,6 +26,7 @@ STATE_STYLES = {
 TOLD_RULES = ("mean", "initial")
 """Blocks that only change the roster show in the members' lines."""
 ROUNDS_SHOWN = 5
+DOOR_SHOWN = 4
 _WIDTH_FOR_ADDRESSES = 110
 _DIGEST_LETTERS = 12
 
@@ -39,6 +40,8 @@ def picture(status: Status, members: int | None = None, rounds: int = ROUNDS_SHO
         "",
         _Members(_most_telling(status, members), len(status.members), status.chief),
     ]
+    if status.at_the_door:
+        parts += ["", _door(status)]
     averages = [line for line in status.last_rounds if line.rule in TOLD_RULES]
     if told := averages[max(0, len(averages) - rounds) :]:
         parts += ["", rounds_table(told, weighted=status.settings.get("weight") != "equal")]
@@ -75,6 +78,16 @@ class _Flow:
                 line.append("   ")
             line.append_text(phrase)
         yield line
+
+
+def _door(status: Status) -> Group:
+    """Who waits outside, and the line that lets it in: on a line of its own, to be copied."""
+    shown, rest = status.at_the_door[:DOOR_SHOWN], status.at_the_door[DOOR_SHOWN:]
+    lines = [
+        Text(f"outside, {plain(why)}; what lets it in:\n  comind allow {plain(node)}") for node, why in shown
+    ]
+    more = [Text(f"and {len(rest)} more outside: comind status --json", "dim")] if rest else []
+    return Group(*lines, *more)
 
 
 def _who(status: Status) -> _Flow:

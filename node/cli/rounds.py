@@ -17,6 +17,7 @@ from comind.p2p.core.messages import (
     CanLead,
     Change,
     Committed,
+    Decision,
     GiveVote,
     Header,
     Move,
@@ -25,6 +26,7 @@ from comind.p2p.core.messages import (
 )
 from comind.p2p.core.roster import Roster
 from comind.p2p.core.rotation import chief
+from comind.p2p.core.standing import told
 from comind.p2p.core.wire import block_hash, read
 from comind.p2p.core.words import Height, NetworkId, NodeId, Rule, RunId, View, short_id
 
@@ -228,7 +230,7 @@ def _round(network: NetworkId, before: _Before, later: Mapping[NodeId, Later]) -
         ),
         voters=tuple(Voter(who(entry.node), entry.node in signed) for entry in before.roster if entry.voter),
         skipped=tuple(map(who, block.skipped)),
-        changes=tuple(_change(change, who) for change in block.changes),
+        changes=tuple(_change(change, who, before.roster) for change in block.changes),
         metrics=dict(block.metrics),
     )
 
@@ -242,7 +244,9 @@ class _Names:
         return Who(short_id(NodeId(node)), self._names.get(node, ""))
 
 
-def _change(change: Change, who: _Names) -> str:
+def _change(change: Change, who: _Names, roster: Roster) -> str:
+    if isinstance(change, Decision):
+        return told(change, roster)
     name = who(change.node).name
     match change:
         case Admit():

@@ -13,7 +13,14 @@ from typing import NoReturn
 from comind.crypto.invite import Invite
 from comind.node.cli.ask import connect, home_flag
 from comind.node.cli.names import name_or_host
-from comind.node.home import Home, prepare, recall_invite, remember_invite, resolve_invite
+from comind.node.home import (
+    Home,
+    prepare,
+    recall_invite,
+    remember_invite,
+    remember_next_invite,
+    resolve_invite,
+)
 from comind.node.remembered import Kept, recall
 from comind.p2p.core.errors import ConfigError
 from comind.p2p.shell.addresses import listen_as_advertised, parse_address, parse_listen
@@ -63,9 +70,12 @@ def settled(home: Home, wishes: Start) -> list[str]:
         name_or_host(wishes.name, "--name")
     prepare(home)
     kept = recall(home).but(wishes.kept)
-    invite = resolve_invite(home, wishes.invite_file, os.environ, _prompt_in(home))
+    invite = resolve_invite(home, wishes.invite_file, os.environ, _prompt_in(home), may_move=True)
     _check_ways_in(home, invite, seeds)
-    if invite != recall_invite(home):
+    remembered = recall_invite(home)
+    if remembered is not None and remembered.network != invite.network:
+        remember_next_invite(home, invite)  # R18
+    elif invite != remembered:
         remember_invite(home, invite)
     flags = [("--home", str(home.path)), *(("--seed", seed) for seed in seeds)]
     listen = kept.listen or listen_as_advertised(kept.advertise)

@@ -2,6 +2,7 @@
 
     0    it was stopped, or left its network
     2    what was given cannot work; the line on standard error says how to mend it
+    4    the network removed this node; the line says what lets it in again
     70   a mistake of comind's own, or a disk that failed
 
 Knows nothing of what a daemon does.
@@ -22,6 +23,7 @@ from comind.p2p.core.errors import ConfigError
 from comind.p2p.core.words import Incarnation
 
 EXIT_USAGE = 2
+EXIT_EXPELLED = 4
 EXIT_OURS = 70
 MAX_REBIRTHS = 3
 
@@ -30,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run a daemon to its end and return the exit code."""
     stop = _stop_at_signals()
     try:
-        _live(parse(arguments), stop)
+        return _live(parse(arguments), stop)
     except ConfigError as why:
         sys.stderr.write(f"comind: {why}\n")
         return EXIT_USAGE
@@ -39,22 +41,25 @@ def main(arguments: Sequence[str]) -> int:
             raise
         _confess(why)
         return EXIT_OURS
-    return 0
 
 
-def _live(options: Options, stop: Wakeup) -> None:
+def _live(options: Options, stop: Wakeup) -> int:
     from comind.node.daemon.assembly import assembled
-    from comind.node.daemon.loop import Ending, Loop
+    from comind.node.daemon.loop import Ending, Loop, expelled_line
 
     above: Incarnation | None = None
     for _ in range(MAX_REBIRTHS):
         with assembled(options, log, above) as parts:
             loop = Loop(parts, _logging_to(parts.home), stop)
             ending = loop.run()
+        if ending is Ending.EXPELLED:
+            sys.stderr.write(f"comind: {expelled_line(loop.expelled, parts.me.node)}\n")
+            return EXIT_EXPELLED
         if ending is not Ending.RESTORED:
             log(loop.last_words)
-            return
+            return 0
         above = loop.seen_above
+    return 0
 
 
 def log(line: str) -> None:

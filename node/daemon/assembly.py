@@ -16,8 +16,10 @@ from comind.crypto.invite import Invite
 from comind.node.daemon.disk import Disk
 from comind.node.daemon.founding import identity_of
 from comind.node.daemon.journal import Journal, JournalFile
+from comind.node.daemon.moving import finish
 from comind.node.daemon.options import Options, host_name
 from comind.node.daemon.plane import Plane
+from comind.node.daemon.recovering import move_over
 from comind.node.daemon.snapshots import Snapshots
 from comind.node.daemon.store import Store
 from comind.node.daemon.trainers import Trainers
@@ -31,6 +33,7 @@ from comind.node.home import (
     recall_invite,
     remember_invite,
     resolve_invite,
+    take_next_invite,
 )
 from comind.node.remembered import recall
 from comind.p2p.core.effects import Memory
@@ -81,7 +84,8 @@ def assembled(
     prepare(home)
     with ExitStack() as stack:
         stack.enter_context(lock(home))
-        invite = _invite(home, options, environ)
+        finish(home)
+        invite = _invite(home, options, environ, log)
         identity = identity_of(home)
         network = NetworkId(invite.network)
         store = Store(home.store_file, network)
@@ -121,9 +125,13 @@ def assembled(
         )
 
 
-def _invite(home: Home, options: Options, environ: Mapping[str, str]) -> Invite:
-    invite = resolve_invite(home, options.invite_file, environ)
-    if invite != recall_invite(home):
+def _invite(home: Home, options: Options, environ: Mapping[str, str], log: Callable[[str], None]) -> Invite:
+    """Return the invite; one of a network that goes on from the home's has the home move over first (R18)."""
+    invite = take_next_invite(home) or resolve_invite(home, options.invite_file, environ, may_move=True)
+    remembered = recall_invite(home)
+    if remembered is not None and remembered.network != invite.network:
+        move_over(home, invite, options.seeds, log)
+    elif invite != remembered:
         remember_invite(home, invite)
     return invite
 

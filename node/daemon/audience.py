@@ -1,13 +1,15 @@
 """Who at a command line is told what, and when?
 
 Watchers get each line of the log, and the status when it changed, at most ten times a second; who asked for
-the end gets the lines on the way and the last word. Knows nothing of what a status says.
+the end gets the lines on the way and the last word; who asked for a decision, what became of it. Knows
+nothing of what a status says.
 """
 
 from comind.node.attach import Done, Refused, Said, Status, StatusOf
 from comind.node.daemon.connection import Connection
 from comind.node.daemon.status import standing
 from comind.node.daemon.trainers import Happening, Trainers
+from comind.p2p.core.effects import Answer
 
 SHOW_EVERY_MS = 100
 
@@ -19,6 +21,8 @@ class Audience:
         self._trainers = trainers
         self._watchers: list[Connection] = []
         self._waiting: list[Connection] = []
+        self._tickets: dict[int, Connection] = {}
+        self._last_ticket = 0
         self._shown: Status | None = None
         self._shown_ms = 0
         self._stirred = False
@@ -34,7 +38,21 @@ class Audience:
     def waits_for_end(self, who: Connection) -> None:
         self._waiting.append(who)
 
+    def waits_for_answer(self, who: Connection) -> int:
+        """Return the ticket under which the answer comes."""
+        self._last_ticket += 1
+        self._tickets[self._last_ticket] = who
+        return self._last_ticket
+
+    def answer(self, answer: Answer) -> list[Happening]:
+        """Tell who asked for a decision what became of it, if that one is still there."""
+        who = self._tickets.pop(answer.ticket, None)
+        if who is None:
+            return []
+        return self._trainers.say(who, Done(answer.line) if answer.done else Refused(answer.line))
+
     def lost(self, who: Connection) -> None:
+        self._tickets = {ticket: one for ticket, one in self._tickets.items() if one is not who}
         for group in (self._watchers, self._waiting):
             while who in group:
                 group.remove(who)

@@ -11,6 +11,7 @@ from typing import assert_never
 
 import zmq
 
+from comind.node.attach import Refused as Declined
 from comind.node.attach import Status
 from comind.node.daemon.assembly import Parts
 from comind.node.daemon.audience import Audience
@@ -20,14 +21,17 @@ from comind.node.daemon.shared import Brought
 from comind.node.daemon.status import status_of
 from comind.node.daemon.store import KnownAddresses
 from comind.node.daemon.telling import facts_of
-from comind.node.daemon.trainers import Asked, Happening, HungUp
+from comind.node.daemon.trainers import DECIDABLE, Asked, Happening, HungUp
 from comind.node.daemon.transfers import Adopted
 from comind.node.daemon.wakeup import Wakeup, now_ms
+from comind.node.daemon.whom import who_is_meant
 from comind.p2p.core.effects import (
     Action,
     Adopt,
     Announced,
+    Answer,
     Average,
+    Bar,
     Begin,
     CallTrainer,
     Commit,
@@ -41,10 +45,12 @@ from comind.p2p.core.effects import (
     Gone,
     Heard,
     Keep,
+    Knocked,
     LeaveAsked,
     LinkDown,
     LinkUp,
     Note,
+    OperatorAsked,
     Promise,
     Reached,
     Receive,
@@ -58,7 +64,7 @@ from comind.p2p.core.effects import (
 from comind.p2p.core.member import Member
 from comind.p2p.core.messages import Greeting
 from comind.p2p.core.picture import Picture
-from comind.p2p.core.words import NO_ROOT, Incarnation, NodeId, short_id
+from comind.p2p.core.words import NO_ROOT, Incarnation, NodeId, full_id, short_id
 from comind.p2p.shell.news import News, SeedFailed
 from comind.p2p.shell.reasons import Failure
 
@@ -72,7 +78,16 @@ ORPHANED_MS = 600_000
 class Ending(Enum):
     STOPPED = "stopped"
     LEFT = "left the network"
+    EXPELLED = "removed from the network"
     RESTORED = "its disk was restored from a backup"
+
+
+def expelled_line(by: str, node: NodeId) -> str:
+    """What a person is told whose node was removed by an operator, and why it ends."""
+    return (
+        f"{Ending.EXPELLED.value} by {by}; it gets no link until a member's operator runs:"
+        f" comind allow {full_id(node)}"
+    )
 
 
 class Loop:
@@ -105,6 +120,8 @@ class Loop:
         self._over = False
         self.last_words = ""
         """How it ended, for the log."""
+        self.expelled = ""
+        """With `Ending.EXPELLED`: by whom, and why."""
         self.seen_above: Incarnation | None = None
         """With `Ending.RESTORED`: the highest incarnation that somebody saw of this node."""
 
@@ -185,7 +202,7 @@ class Loop:
                 case Heard(peer=peer, message=Greeting(seen_incarnation=seen)) if self._was(seen, peer):
                     self._restored(seen)
                     events.append(one)
-                case Heard() | DialFailed() | Reached():
+                case Heard() | DialFailed() | Reached() | Knocked():
                     events.append(one)
                 case SeedFailed(address=address, because=because):
                     self._seed_failed(address, because)
@@ -234,7 +251,17 @@ class Loop:
                 return self._end(LeaveAsked())
             case "watch":
                 self._audience.watches(asked.who)
+            case what if what in DECIDABLE:
+                return self._ask_all(asked)
         return self._take_happenings(self._audience.show(asked.who, self._status()))
+
+    def _ask_all(self, asked: Asked) -> list[Event]:
+        """Have the member ask for what a block must decide, if it is clear whom it is about."""
+        whom = who_is_meant(asked.what, asked.about, self._picture())
+        if isinstance(whom, str):
+            return self._take_happenings(self._parts.trainers.say(asked.who, Declined(whom)))
+        ticket = self._audience.waits_for_answer(asked.who)
+        return [OperatorAsked(ticket, asked.what, asked.because, whom)]
 
     def _end(self, event: StopAsked | LeaveAsked) -> list[Event]:
         """A stop ends the daemon once it is said; leaving ends it when the member says `Gone`."""
@@ -316,8 +343,13 @@ class Loop:
                 self._events += self._take_happenings(told)
             case Note(what=what):
                 self._say(what)
-            case Gone():
-                self._ending, self._over = Ending.LEFT, True
+            case Answer():
+                self._events += self._take_happenings(self._audience.answer(action))
+            case Gone(expelled=expelled):
+                self.expelled = expelled
+                self._ending, self._over = Ending.EXPELLED if expelled else Ending.LEFT, True
+            case Bar():
+                parts.links.bar(action)
             case Promise():
                 raise AssertionError("orders carry promises out")
             case _:
@@ -331,7 +363,7 @@ class Loop:
         picture, parts = self._picture(), self._parts
         self._sync_first(picture)
         if picture.height >= 0:
-            facts = facts_of(picture, parts.me, parts.leaves_with_trainer)
+            facts = facts_of(picture, parts.me, parts.network, parts.leaves_with_trainer)
             self._events += self._take_happenings(parts.trainers.know(facts))
         if picture.root != NO_ROOT:
             parts.disk.settle(picture.root)
@@ -346,8 +378,8 @@ class Loop:
         self._parts.links.drop(misbehaved.peer, misbehaved.because)
 
     def _seek(self) -> None:
-        """Dial the seeds for as long as there is no link at all."""
-        lonely = not self._parts.links.linked()
+        """Dial the seeds for as long as there is no link at all, or none that lasts."""
+        lonely = not self._parts.links.linked() or self._member.is_outside
         if lonely == self._seeking:
             return
         self._seeking = lonely
@@ -388,6 +420,8 @@ class Loop:
             return "this node had joined no network yet: it stops", True
         if ending is Ending.LEFT and stays:
             return "no block took this node off the roster in time: it is away", False
+        if ending is Ending.EXPELLED:
+            return expelled_line(self.expelled, self._parts.me.node), False
         return ending.value, True
 
     def _status(self) -> Status:

@@ -11,7 +11,7 @@ import msgspec
 from comind.node.attach import MemberLine, RoundLine, Status
 from comind.p2p.core.here import Me
 from comind.p2p.core.picture import MemberPicture, Picture, RoundPicture
-from comind.p2p.core.words import NO_ROOT, NetworkId, NodeId, short_id
+from comind.p2p.core.words import NO_ROOT, NetworkId, NodeId, full_id, short_id
 
 
 def status_of(
@@ -45,6 +45,11 @@ def status_of(
         bytes_received=received,
         dropped=dict(dropped),
         last_rounds=tuple(_round(one) for one in picture.last_rounds),
+        quorum=picture.quorum,
+        parent=picture.parent.hex(),
+        paused=picture.paused,
+        at_the_door=tuple((full_id(node), why) for node, why in picture.at_the_door),
+        decisions=picture.decisions,
     )
 
 

@@ -10,7 +10,7 @@ from comind.node.attach import Called, FromDaemon, News, Released, Started, Wait
 from comind.p2p.core.effects import Adopt, Announced, Begin, CallTrainer, Release, Wait
 from comind.p2p.core.here import Me
 from comind.p2p.core.picture import Picture
-from comind.p2p.core.words import NodeId, Settings, short_id
+from comind.p2p.core.words import NetworkId, NodeId, Settings, short_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,22 @@ class Facts:
     layout: bytes
     """Of the base; empty while there is none."""
     leaves_with_trainer: bool
+    network_id: bytes = b""
+    parent: bytes = b""
+    """Id of the network that this one goes on from (R18)."""
 
 
-def facts_of(picture: Picture, me: Me, leaves_with_trainer: bool) -> Facts:
-    return Facts(picture.network, me.name, me.node, picture.settings, picture.layout, leaves_with_trainer)
+def facts_of(picture: Picture, me: Me, network: NetworkId, leaves_with_trainer: bool) -> Facts:
+    return Facts(
+        network=picture.network,
+        node=me.name,
+        node_id=me.node,
+        settings=picture.settings,
+        layout=picture.layout,
+        leaves_with_trainer=leaves_with_trainer,
+        network_id=network,
+        parent=picture.parent,
+    )
 
 
 def welcome(facts: Facts) -> Welcome:
@@ -40,6 +52,8 @@ def welcome(facts: Facts) -> Welcome:
         start_at=facts.settings.start_at,
         has_base=bool(facts.layout),
         started_by_join=facts.leaves_with_trainer,
+        network_id=facts.network_id,
+        parent=facts.parent,
     )
 
 

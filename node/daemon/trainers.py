@@ -38,7 +38,9 @@ from comind.p2p.core.words import Offer, Root, RunId
 
 MAX_CONNECTIONS = 64
 RUN_BYTES = 16
-ASKABLE = ("status", "stop", "leave", "watch")
+DECIDABLE = ("pause", "resume", "remove", "allow", "deny")
+"""What an operator asks to be decided for all: answered when a block decides it."""
+ASKABLE = ("status", "stop", "leave", "watch", *DECIDABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Asked:
 
     who: Connection
     what: str
+    about: str = ""
+    because: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +183,8 @@ class Trainers:
                 return self._attach(who, word)
             case Finished():
                 return self._finished(who)
-            case Ask(what=what) if what in ASKABLE:
-                return [Asked(who, what)]
+            case Ask(what=what, about=about, because=because) if what in ASKABLE:
+                return [Asked(who, what, about, because)]
             case Ask():
                 return self.say(
                     who, Refused(f"this daemon knows no such question; it knows {', '.join(ASKABLE)}")

@@ -81,6 +81,7 @@ class Conversation:
         self.round = 0
         self.weight_unit = ""
         self.network = ""
+        self._network_id = b""
         self._attachment = Attachment(path, clock)
         self._run = run
         self._schema = schema
@@ -273,9 +274,12 @@ class Conversation:
         self.welcome, self.weight_unit = welcome, welcome.weight_unit
         if self.network:
             self.say_once(f"the daemon is back, as {welcome.node} of {welcome.network}")
-            if welcome.network != self.network or not welcome.has_base:
+            moved = (welcome.network, welcome.network_id) != (self.network, self._network_id)
+            if moved and welcome.parent and welcome.parent == self._network_id:
+                self._newest, self.height = None, -1  # R18: it goes on where the network before it ended
+            elif moved or not welcome.has_base:
                 self._newest, self.height, self._anew = None, -1, True
-        self.network = welcome.network
+        self.network, self._network_id = welcome.network, welcome.network_id
 
     def _receive(self, news: News, base: Flat) -> None:
         if not self.caught_up:

@@ -12,15 +12,19 @@ from comind.p2p.core.messages import (
     Admit,
     Block,
     Certificate,
+    Change,
     Committed,
+    Decision,
     GiveVote,
     Header,
+    Recovers,
     SignedHeader,
     Vote,
 )
 from comind.p2p.core.roster import Roster
-from comind.p2p.core.signing import Verify, header_statement, vote_statement
+from comind.p2p.core.signing import Verify, decision_statement, header_statement, vote_statement
 from comind.p2p.core.snapshot import CHUNK_VALUES
+from comind.p2p.core.standing import Standing, told
 from comind.p2p.core.wire import block_hash, pack, read
 from comind.p2p.core.words import (
     GENESIS_PARENT,
@@ -52,10 +56,13 @@ def genesis(
     node_name: str,
     can_lead: bool = True,
     base: tuple[Root, int, bytes] | None = None,
+    recovers: Recovers | None = None,
+    decided: tuple[Change, ...] = (),
 ) -> bytes:
     """Return the bytes of a network's first block; their hash is the network's id.
 
-    `base`: root, size and layout of the first base, where there is one already (`--initial`).
+    `base`: root, size and layout of the first base, where there is one already (`--initial`); `recovers` and
+    `decided`: the network that this one goes on from, and what it takes along of who is let in (R18).
     """
     root, size, layout = base or (NO_ROOT, 0, b"")
     block = Block(
@@ -71,6 +78,7 @@ def genesis(
         changes=(
             Admit(node=founder, name=node_name, addresses=addresses, can_lead=can_lead),
             GiveVote(node=founder, incarnation=0),
+            *decided,
         ),
         skipped=(),
         present=(founder,),
@@ -81,6 +89,7 @@ def genesis(
         layout=layout,
         settings=settings,
         name=name,
+        recovers=recovers,
     )
     return pack(block)
 
@@ -94,6 +103,7 @@ def genesis_committed(block: bytes) -> Committed:
 
 GENESIS_HEIGHT = Height(0)
 MAX_VALUES = MAX_CHUNKS * CHUNK_VALUES
+DECISIONS_TOLD = 8
 MAX_WEIGHT = (1 << 53) - 1
 """So that weights, and the sums of few of them, are exact in float64."""
 
@@ -118,8 +128,13 @@ class Chain:
     roster: Roster = field(default_factory=lambda: Roster(()))
     names: dict[NodeId, str] = field(default_factory=dict)
     """What each node that ever was a member was called last."""
+    standing: Standing = field(default_factory=Standing)
+    decisions: list[tuple[Height, str]] = field(default_factory=list)
+    """The newest decisions of operators, in words, oldest first."""
     settings: Settings = field(default_factory=Settings)
     name: str = ""
+    parent: Recovers | None = None
+    """Which network this one goes on from (R18)."""
     round: int = 0
     """Averages so far."""
     root: Root = NO_ROOT
@@ -205,9 +220,11 @@ class Chain:
         self._demand(block.network == self.network, "is of another network")
         self._demand(block.height == self.next and block.previous == self.head, "does not follow the chain")
         self._demand(block.originator in self.roster, "has an originator off the roster")
-        self._demand(block.settings is None and not block.name, "says what only genesis can")
+        self._demand(
+            block.settings is None and not block.name and block.recovers is None, "says what only genesis can"
+        )
         self._demand(block.codec == self.settings.codec, "has another codec than the network")
-        self._check_people(block)
+        self._check_people(block, verify)
         match block.rule:
             case Rule.MEAN:
                 self._check_mean(block, verify)
@@ -248,6 +265,10 @@ class Chain:
         )
         return header
 
+    def objection(self, change: Change) -> str | None:
+        """Say why this change cannot be in the next block (R2, R15); None if it can."""
+        return objection(change, self.roster, self.standing, self.settings, self.next)
+
     def is_counted(self, run: RunId, last_step: int) -> bool:
         return self.runs.get(run, 0) >= last_step > 0
 
@@ -277,17 +298,21 @@ class Chain:
         wrong = what_is_wrong_with(block.settings)
         self._demand(wrong is None, f"is of a network that this version cannot join: {wrong}")
 
-    def _check_people(self, block: Block) -> None:
+    def _check_people(self, block: Block, verify: Verify) -> None:
         nodes = self.roster.nodes()
         present = self.roster.in_order(frozenset(NodeId(node) for node in block.present))
         self._demand(block.present == present, "lists the present wrongly")
         self._demand(block.originator in present, "has an absent originator")
         self._demand(set(block.skipped) <= set(nodes), "skips a stranger")
-        votes, roster = 0, self.roster
+        votes, roster, standing = 0, self.roster, self.standing
         for change in block.changes:
-            objection = roster.objection(change, self.settings)
-            self._demand(objection is None, f"has a change that cannot be: {objection}")
+            wrong = objection(change, roster, standing, self.settings, self.next)
+            self._demand(wrong is None, f"has a change that cannot be: {wrong}")
+            if isinstance(change, Decision):
+                statement = decision_statement(self.network, change)
+                self._demand(verify(NodeId(change.by), statement, change.signature), "has a forged decision")
             votes += roster.changes_vote(change)
+            standing = standing.with_change(change, roster, Height(block.height))
             roster = roster.with_change(change, Height(block.height))
         self._demand(votes <= 1, "changes more than one vote")
         self._demand(len(set(map(_subject, block.changes))) == len(block.changes), "changes a member twice")
@@ -295,6 +320,7 @@ class Chain:
     def _check_mean(self, block: Block, verify: Verify) -> None:
         self._demand(self.root != NO_ROOT, "averages without a base")
         self._demand(not self.finished, "averages after the last round")
+        self._demand(self.standing.paused is None, "averages while the network is paused")
         self._demand(block.size == self.size and not block.layout, "changes the model")
         headers = [self.check_header(signed, verify) for signed in block.headers]
         nodes = tuple(header.node for header in headers)
@@ -315,6 +341,8 @@ class Chain:
     def _apply(self, committed: Committed, block: Block) -> None:
         if block.settings is not None:
             self.settings, self.name = block.settings, block.name
+            self._go_on_from(block.recovers)
+        self._decide(block)
         self.roster = self.roster_after(block)
         self.names.update((entry.node, entry.name) for entry in self.roster)
         if block.rule != Rule.ROSTER and block.root != NO_ROOT:
@@ -333,12 +361,35 @@ class Chain:
         self.committed.append(committed)
         self.blocks.append(block)
 
+    def _go_on_from(self, parent: Recovers | None) -> None:
+        """R18: what the parent counted is counted, so no step is counted twice."""
+        self.parent = parent
+        if parent is None:
+            return
+        self.round = parent.round
+        for past in reversed(parent.counted):
+            self.runs[RunId(past.run)] = past.last_step
+            self.counted[NodeId(past.node)] = Counted(RunId(past.run), past.last_step, GENESIS_HEIGHT)
+
+    def _decide(self, block: Block) -> None:
+        for change in block.changes:
+            if isinstance(change, Decision) and block.height > GENESIS_HEIGHT:
+                self.decisions.append((Height(block.height), told(change, self.roster)))
+            self.standing = self.standing.with_change(change, self.roster, Height(block.height))
+        del self.decisions[:-DECISIONS_TOLD]
+
     @staticmethod
     def _demand(holds: bool, otherwise: str) -> None:
         if not holds:
             raise PeerMisbehaved(f"a block {otherwise}")
 
 
+def objection(
+    change: Change, roster: Roster, standing: Standing, settings: Settings, height: Height
+) -> str | None:
+    """Say why this change cannot be in the block of this height, where these stand; None if it can."""
+    return standing.objection(change, roster, settings, height) or roster.objection(change, settings)
+
+
 def _subject(change: object) -> tuple[str, bytes]:
-    node: bytes = change.node  # type: ignore[attr-defined]
-    return type(change).__name__, node
+    return type(change).__name__, getattr(change, "node", b"")

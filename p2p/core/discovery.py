@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 
 from comind.p2p.core.effects import Dial, Undial
 from comind.p2p.core.here import Here
-from comind.p2p.core.messages import MAX_MEMBERS, Addressbook, Greeting, Heartbeat, Join, Leave
+from comind.p2p.core.messages import MAX_MEMBERS, Addressbook, Greeting, Heartbeat, Join, Leave, TurnedAway
 from comind.p2p.core.signing import join_statement, leave_statement, sign_join, sign_leave
-from comind.p2p.core.words import Incarnation, NodeId
+from comind.p2p.core.wishes import Wishes
+from comind.p2p.core.words import Incarnation, NodeId, full_id
 
+KNOCK_FORGOTTEN_MS = 120_000
+"""Who waits at the door knocks far more often."""
 MAX_STRANGERS = 64
 """Nodes off the roster that one dials or remembers a wish of."""
 JOIN_RIPENS_MS = 2_000
@@ -35,6 +38,7 @@ class Discovery:
     """Links, addresses, and the wishes to join and to leave."""
 
     here: Here
+    wishes: Wishes = field(init=False)
     links: dict[NodeId, Link] = field(default_factory=dict)
     lost_ms: dict[NodeId, int] = field(default_factory=dict)
     reached: set[NodeId] = field(default_factory=set)
@@ -46,6 +50,10 @@ class Discovery:
     """Addresses of nodes off the roster."""
     joins: dict[NodeId, tuple[Join, int]] = field(default_factory=dict)
     leaves: dict[NodeId, Leave] = field(default_factory=dict)
+    knocks: dict[NodeId, int] = field(default_factory=dict)
+    """Who proved who it is and got no link, and when last."""
+    turned_away: dict[NodeId, TurnedAway] = field(default_factory=dict)
+    """Who gave this node no link, and why."""
     skipped_ms: dict[NodeId, int] = field(default_factory=dict)
     """When a block skipped it as a chief: it leads again once it was heard from since (R3)."""
     trains: bool = False
@@ -54,6 +62,9 @@ class Discovery:
     started_ms: int = 0
     had_quorum: bool = False
     """Whether a quorum of voters has greeted this incarnation, and the others had their time."""
+
+    def __post_init__(self) -> None:
+        self.wishes = Wishes(self.here)
 
     # -- links ----------------------------------------------------------------------------------------------
 
@@ -70,6 +81,40 @@ class Discovery:
         if self.links.pop(peer, None) is not None:
             self.lost_ms[peer] = self.here.now_ms
             self._forget_strangers()
+
+    def knocked(self, peer: NodeId) -> None:
+        """It stays outside, and is shown to operators: whoever holds the network key can be many."""
+        if peer not in self.knocks and len(self.knocks) >= MAX_STRANGERS:
+            del self.knocks[min(self.knocks, key=lambda one: self.knocks[one])]
+        self.knocks[peer] = self.here.now_ms
+
+    def at_the_door(self) -> tuple[tuple[NodeId, str], ...]:
+        """Return who waits outside, and why it gets no link."""
+        return tuple(
+            (node, why)
+            for node, knocked_ms in sorted(self.knocks.items())
+            if self.here.now_ms - knocked_ms < KNOCK_FORGOTTEN_MS
+            and node not in self.here.chain.roster
+            and (why := self.why_barred(node)) is not None
+        )
+
+    def why_barred(self, node: NodeId) -> str | None:
+        return self.here.chain.standing.why_barred(node, self.here.settings)
+
+    def was_turned_away(self, peer: NodeId, word: TurnedAway) -> None:
+        if peer not in self.turned_away and len(self.turned_away) >= MAX_STRANGERS:
+            del self.turned_away[next(iter(self.turned_away))]
+        self.turned_away[peer] = word
+
+    def why_outside(self) -> str | None:
+        """Say why this node has no link, and what lets it in; None if nobody turned it away."""
+        if not self.turned_away or self.greeted():
+            return None
+        command = f"comind allow {full_id(self.here.me.node)}"
+        denials = [word.because for word in self.turned_away.values() if word.denied]
+        if denials:
+            return f"denied by {denials[-1]}; what lets it in is that a member's operator runs: {command}"
+        return f"not allowed into this network yet: ask a member's operator to run: {command}"
 
     def reach(self, peer: NodeId) -> None:
         self.reached.add(peer)
@@ -161,6 +206,11 @@ class Discovery:
         wanted = dict(self.known)
         wanted |= {entry.node: entry.addresses for entry in self.here.chain.roster if entry.addresses}
         wanted.pop(self.here.me.node, None)
+        wanted = {
+            node: addresses
+            for node, addresses in wanted.items()
+            if node in self.here.chain.roster or self.why_barred(node) is None
+        }
         for node in [node for node in self.dialling if node not in wanted]:
             del self.dialling[node]
             self.here.do(Undial(node))
@@ -191,7 +241,7 @@ class Discovery:
     def on_join(self, join: Join) -> None:
         """Remember a wish to join, and pass a new one on."""
         node = NodeId(join.node)
-        if node == self.here.me.node or node in self.here.chain.roster:
+        if node == self.here.me.node or node in self.here.chain.roster or self.why_barred(node):
             return
         if not self._is_newer(join, self.joins.get(node)):
             return
@@ -255,7 +305,11 @@ class Discovery:
     def forget_settled(self) -> None:
         """Drop the wishes that a block has fulfilled, and what was known of nodes that are members now."""
         roster = self.here.chain.roster
-        self.joins = {node: wish for node, wish in self.joins.items() if node not in roster}
+        self.joins = {
+            node: wish
+            for node, wish in self.joins.items()
+            if node not in roster and self.why_barred(node) is None
+        }
         self.leaves = {node: leave for node, leave in self.leaves.items() if node in roster}
         self.known = {node: where for node, where in self.known.items() if node not in roster}
 

@@ -8,6 +8,7 @@ any later `Promise`; what follows it need not wait. A driver may put the records
 transaction, as long as it is before the sends of all of them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -138,6 +139,25 @@ class LeaveAsked:
     """`comind leave`, or the trainer of a daemon that `join()` started has finished."""
 
 
+@dataclass(frozen=True, slots=True)
+class Knocked:
+    """This node proved who it is, and got no link, since the latest `Bar` says so."""
+
+    peer: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorAsked:
+    """Somebody at this node's command line wants something decided for all; answered by `Answer`."""
+
+    ticket: int
+    what: str
+    """pause, resume, remove, allow or deny."""
+    because: str = ""
+    node: NodeId | None = None
+    """Whom it is about."""
+
+
 Event = (
     LinkUp
     | LinkDown
@@ -155,6 +175,8 @@ Event = (
     | FetchFailed
     | StopAsked
     | LeaveAsked
+    | Knocked
+    | OperatorAsked
 )
 
 # -- records: what must be on disk --------------------------------------------------------------------------
@@ -244,6 +266,19 @@ class Drop:
 
     peer: NodeId
     because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """From now on these get no link, and others only if they may: each is told why, as its last word.
+
+    A link that stands with one of them ends, once what was sent before has gone out.
+    """
+
+    denied: Mapping[NodeId, str]
+    """By whom, and why."""
+    allowed: frozenset[NodeId] | None
+    """Who dials this node must be one of these; None: anybody may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +429,18 @@ class Note:
 class Gone:
     """A quorum of the next roster holds the block that removed this member: it may end (R2)."""
 
+    expelled: str = ""
+    """By whom, and why, if it did not ask for it itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of what an operator asked for under this ticket: decided by block, or why it cannot be."""
+
+    ticket: int
+    done: bool
+    line: str
+
 
 Action = (
     Send
@@ -402,6 +449,7 @@ Action = (
     | Dial
     | Undial
     | Drop
+    | Bar
     | Announced
     | Contribute
     | Average
@@ -415,6 +463,7 @@ Action = (
     | Wait
     | CallTrainer
     | Note
+    | Answer
     | Gone
 )
 

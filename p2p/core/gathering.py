@@ -93,6 +93,8 @@ class Gathering:
         chain = self.here.chain
         if chain.root == NO_ROOT:
             return "there is no first base yet"
+        if (paused := chain.standing.why_paused()) is not None and not chain.finished:
+            return paused
         return why_no_average(chain.settings, len(self.people.training()), chain.round)
 
     def decide(self, since_ms: int = 0) -> Decision:

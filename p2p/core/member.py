@@ -14,6 +14,7 @@ from comind.p2p.core.desk import Desk
 from comind.p2p.core.discovery import Discovery
 from comind.p2p.core.effects import (
     Averaged,
+    Bar,
     Commit,
     DialFailed,
     Drop,
@@ -24,11 +25,13 @@ from comind.p2p.core.effects import (
     Heard,
     Held,
     Keep,
+    Knocked,
     LeaveAsked,
     LinkDown,
     LinkUp,
     Lost,
     Memory,
+    OperatorAsked,
     Progressed,
     Reached,
     Release,
@@ -51,6 +54,7 @@ from comind.p2p.core.messages import (
     Blocks,
     Call,
     Committed,
+    Expel,
     GiveVote,
     Greeting,
     Header,
@@ -61,8 +65,10 @@ from comind.p2p.core.messages import (
     Open,
     Propose,
     Ready,
+    TurnedAway,
     ViewChanged,
     Voted,
+    Wish,
 )
 from comind.p2p.core.minutes import is_urgent, roster_changes
 from comind.p2p.core.patience import ends_at_ms
@@ -120,6 +126,9 @@ class Member:
         self._fetchable: frozenset[Root] = frozenset()
         self._leaving_since_ms: int | None = None
         self._removed_at: Height | None = None
+        self._expelled = ""
+        """By whom this node was removed, and why; or what a quorum of voters says of that."""
+        self._bar = Bar({}, None)
         self._gone = False
 
     def step(self, event: Event, now_ms: int) -> Step:
@@ -131,6 +140,11 @@ class Member:
         self._advance()
         self._after()
         return Step(tuple(self.here.actions), None if self._gone else self._wake_at_ms())
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether whom it knows gave it no link, and nobody else has."""
+        return self.people.why_outside() is not None
 
     def picture(self, now_ms: int) -> Picture:
         """Return what `comind status` tells of this member."""
@@ -184,6 +198,10 @@ class Member:
             case LeaveAsked():
                 self._leaving_since_ms = self.here.now_ms
                 self.people.ask_to_leave()
+            case Knocked():
+                self.people.knocked(event.peer)
+            case OperatorAsked():
+                self.people.wishes.ask(event, self.people.links)
             case _:
                 assert_never(event)
 
@@ -205,6 +223,7 @@ class Member:
         self.here.send((event.peer,), self.people.addressbook())
         self.here.send((event.peer,), self._pulse.heartbeat(self.round))
         self._say_again((event.peer,))
+        self.people.wishes.say_again((event.peer,))
         self._ready_sent = None
         if not self.here.is_member and self._removed_at is None:
             self.people.ask_to_join()
@@ -232,6 +251,10 @@ class Member:
                 self.people.on_join(message)
             case Leave():
                 self.people.on_leave(message)
+            case TurnedAway():
+                self._on_turned_away(peer, message)
+            case Wish():
+                self.people.wishes.on_wish(message, self.people.links)
             case AskBlocks():
                 self.here.send((peer,), self.catchup.blocks_from(Height(message.first)))
             case Blocks():
@@ -246,8 +269,19 @@ class Member:
             case _:
                 assert_never(message)
 
+    def _on_turned_away(self, peer: NodeId, word: TurnedAway) -> None:
+        """It gives this node no link. A quorum of voters that deny it are the network (R2)."""
+        before = self.people.why_outside()
+        self.people.was_turned_away(peer, word)
+        denying = frozenset(node for node, one in self.people.turned_away.items() if one.denied)
+        if self.here.chain.roster.is_quorum(denying):
+            self._expelled = word.because
+        if (outside := self.people.why_outside()) is not None and outside != before:
+            self.here.note(outside)
+
     def _on_greeting(self, peer: NodeId, greeting: Greeting) -> None:
         link = self.people.links[peer]
+        self.people.turned_away.pop(peer, None)
         link.greeting = greeting
         self.here.names[peer] = greeting.name
         self.people.learn(peer, greeting.addresses, own_word=True)
@@ -377,10 +411,22 @@ class Member:
                 self.pledges.given_vote(change.incarnation)
         if was_member and not here.is_member:
             self._removed_at = here.chain.height
+            self._note_expulsion(block)
         self.people.forget_settled()
+        self.people.wishes.settle(block)
+        for height, line in here.chain.decisions:
+            if height == here.chain.height:
+                here.note(line)
         if note:
             here.note(_told(here, block))
         self._begin_round()
+
+    def _note_expulsion(self, block: Block) -> None:
+        """An operator removed this node: it goes like one that leaves, once its removal is safe (R2)."""
+        me = self.here.me.node
+        if any(isinstance(change, Expel) and change.node == me for change in block.changes):
+            self._expelled = str(self.here.chain.standing.denied[me])
+            self._leaving_since_ms = self.here.now_ms
 
     def _begin_round(self) -> None:
         if self._last_opened is not None:
@@ -408,11 +454,22 @@ class Member:
         if self.here.chain.height >= 0:
             self._get_bytes()
             self._keep()
+            self._close_the_door()
             self.desk.settle(self._started())
             self._tell_trainer()
         self._tick()
         self.people.dial_all()
         self._go()
+
+    def _close_the_door(self) -> None:
+        """Tell the links who gets none, as often as a block changes that."""
+        standing, roster = self.here.chain.standing, self.here.chain.roster
+        may = frozenset(standing.allowed) | frozenset(roster.nodes())
+        allowed = may if self.here.settings.admission == "list" else None
+        bar = Bar({node: str(ruling) for node, ruling in standing.denied.items()}, allowed)
+        if bar != self._bar:
+            self._bar = bar
+            self.here.do(bar)
 
     def _get_bytes(self) -> None:
         chain, round = self.here.chain, self.round
@@ -462,6 +519,7 @@ class Member:
         """At every heartbeat, look around for what may be lost; then beat, if it is time or worth it."""
         if self._pulse.is_due():
             self.catchup.look_around()
+            self.people.wishes.say_again(self.people.links)
             if self.here.now_ms - self.round.began_ms >= self.here.settings.heartbeat_ms:
                 self._say_again(tuple(self.people.links))
             if not self.here.is_member and self._removed_at is None and self.people.links:
@@ -481,19 +539,26 @@ class Member:
 
     def _go(self) -> None:
         """End when a quorum of the next roster holds the block that removed this member (R2)."""
-        if self._leaving_since_ms is None or self._gone:
-            return
         here = self.here
+        if self._gone:
+            return
+        if self._leaving_since_ms is None:
+            if self._expelled:
+                self._gone = True
+                here.do(Gone(self._expelled))
+            return
         alone = not here.is_member or len(here.chain.roster.entries) == 1
         if self._removed_at is not None:
-            holders = [node for node in self.people.links if self.people.height_of(node) >= self._removed_at]
+            holders = {node for node in self.people.links if self.people.height_of(node) >= self._removed_at}
+            holders |= self.people.turned_away.keys()  # whoever denies it holds the block that does
             alone = here.chain.roster.is_quorum(frozenset(holders))
         late = here.now_ms - self._leaving_since_ms >= LEAVING_MS
         if alone or late:
             self._gone = True
-            here.note("it leaves" if alone else "no block took it off the roster in time: it goes away")
+            if not self._expelled:
+                here.note("it leaves" if alone else "no block took it off the roster in time: it goes away")
             self._stop()
-            here.do(Gone())
+            here.do(Gone(self._expelled))
 
     def _wake_at_ms(self) -> int:
         if self.catchup.has_next():

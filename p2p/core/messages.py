@@ -31,6 +31,8 @@ MAX_CHUNKS = 1 << 17
 """Of one snapshot: 2^17 chunks of 1 MiB are 128 GiB."""
 MAX_BLOCK_BYTES = 1 << 20
 MAX_LAYOUT_BYTES = 1 << 17
+MAX_PAST = 4_096
+"""Runs whose counts a recovered network takes along."""
 
 
 class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -147,7 +149,57 @@ class Move(_Struct, frozen=True, tag="move"):
     addresses: Addresses
 
 
-Change = Admit | Remove | GiveVote | TakeVote | CanLead | Move
+class Pause(_Struct, frozen=True, tag="pause"):
+    """A member's operator wants no averages for a while. The signature is over all but itself."""
+
+    by: Node
+    because: Because
+    after: Count
+    """Height of the asker's last block when it was asked: what was decided since outlives the wish."""
+    signature: Signature
+
+
+class Resume(_Struct, frozen=True, tag="resume"):
+    """A member's operator wants averages again."""
+
+    by: Node
+    after: Count
+    signature: Signature
+
+
+class Expel(_Struct, frozen=True, tag="expel"):
+    """A member's operator wants another member off the roster, and denied from then on."""
+
+    node: Node
+    by: Node
+    because: Because
+    after: Count
+    signature: Signature
+
+
+class Allow(_Struct, frozen=True, tag="allow"):
+    """A member's operator wants this node to be let in, also if it was denied before."""
+
+    node: Node
+    by: Node
+    after: Count
+    signature: Signature
+
+
+class Deny(_Struct, frozen=True, tag="deny"):
+    """A member's operator wants this node, which is no member, to get no link."""
+
+    node: Node
+    by: Node
+    because: Because
+    after: Count
+    signature: Signature
+
+
+Decision = Pause | Resume | Expel | Allow | Deny
+"""What a member's operator decides for all, once it is in a block."""
+
+Change = Admit | Remove | GiveVote | TakeVote | CanLead | Move | Decision
 
 
 class Absentee(_Struct, frozen=True):
@@ -160,6 +212,29 @@ class Arrival(_Struct, frozen=True):
 
     node: Node
     ms: Count
+
+
+class Past(_Struct, frozen=True):
+    """What a network counted last of one run, before another went on from it (R16, R18)."""
+
+    node: Node
+    run: Run
+    last_step: Count
+
+
+class Recovers(_Struct, frozen=True):
+    """Which network this one goes on from, and from where (R18)."""
+
+    network: Hash32
+    height: Count
+    block: Hash32
+    """The parent block: the newest that the founder held."""
+    round: Count
+    """Averages up to it."""
+    voters: Annotated[tuple[Node, ...], Meta(min_length=1, max_length=128)]
+    """Of the parent, the founder first."""
+    counted: Annotated[tuple[Past, ...], Meta(max_length=MAX_PAST)]
+    """The runs that were counted, newest first."""
 
 
 class Block(_Struct, frozen=True):
@@ -189,6 +264,8 @@ class Block(_Struct, frozen=True):
     """Genesis only."""
     name: Annotated[str, Meta(max_length=64)] = ""
     """Genesis only: what the founder calls the network."""
+    recovers: Recovers | None = None
+    """Genesis only: of a network that was founded anew, since its quorum was gone for good."""
 
 
 # -- messages ---------------------------------------------------------------------------------------------
@@ -247,6 +324,20 @@ class Leave(_Struct, frozen=True, tag="leave"):
     node: Node
     incarnation: Count
     signature: Signature
+
+
+class Wish(_Struct, frozen=True, tag="wish"):
+    """A member's operator wants this decided; passed on as it is."""
+
+    decision: Decision
+
+
+class TurnedAway(_Struct, frozen=True, tag="turned-away"):
+    """You get no link here: you are denied, or on no allow-list yet. The last word on a link."""
+
+    denied: bool
+    because: Because
+    """By whom, and why, it was denied."""
 
 
 class Ready(_Struct, frozen=True, tag="ready"):
@@ -322,6 +413,8 @@ Message = (
     | Heartbeat
     | Join
     | Leave
+    | Wish
+    | TurnedAway
     | Ready
     | Call
     | Open

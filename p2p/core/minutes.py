@@ -6,6 +6,7 @@ nothing of views and votes on blocks.
 
 from collections.abc import Iterator
 
+from comind.p2p.core.chain import objection
 from comind.p2p.core.discovery import Discovery
 from comind.p2p.core.here import Here
 from comind.p2p.core.messages import (
@@ -13,6 +14,7 @@ from comind.p2p.core.messages import (
     Admit,
     CanLead,
     Change,
+    Decision,
     GiveVote,
     Header,
     Metrics,
@@ -27,14 +29,17 @@ MAX_CHANGES = 64
 
 def roster_changes(here: Here, people: Discovery, skipped: frozenset[NodeId]) -> tuple[Change, ...]:
     """Return the roster changes that this node would put into the next block now, all valid together (R2)."""
-    roster, settings = here.chain.roster, here.settings
+    roster, standing, height = here.chain.roster, here.chain.standing, Height(here.chain.next)
     accepted: list[Change] = []
     vote_changed = False
     for change in _wanted(here, people, skipped):
         votes = roster.changes_vote(change)
-        if len(accepted) == MAX_CHANGES or (votes and vote_changed) or roster.objection(change, settings):
+        if len(accepted) == MAX_CHANGES or (votes and vote_changed):
             continue
-        roster = roster.with_change(change, Height(here.chain.next))
+        if objection(change, roster, standing, here.settings, height):
+            continue
+        standing = standing.with_change(change, roster, height)
+        roster = roster.with_change(change, height)
         vote_changed = vote_changed or votes
         accepted.append(change)
     return tuple(accepted)
@@ -42,7 +47,7 @@ def roster_changes(here: Here, people: Discovery, skipped: frozenset[NodeId]) ->
 
 def is_urgent(change: Change) -> bool:
     """Whether a change is worth a block of its own; the others ride in the next one (R15)."""
-    return isinstance(change, Admit | Remove | GiveVote | TakeVote)
+    return isinstance(change, Admit | Remove | GiveVote | TakeVote | Decision)
 
 
 def absentees(
@@ -68,6 +73,7 @@ def mean_metrics(headers: tuple[Header, ...]) -> Metrics:
 
 def _wanted(here: Here, people: Discovery, skipped: frozenset[NodeId]) -> Iterator[Change]:
     roster = here.chain.roster
+    yield from people.wishes.pending
     for node in roster.in_order(frozenset(people.leaves)):
         yield Remove(node=node, because="it left")
     for join in people.ripe_joins():

@@ -77,6 +77,16 @@ class Picture:
     settings: Settings
     layout: bytes
     last_rounds: tuple[RoundPicture, ...]
+    parent: bytes
+    """Id of the network that this one goes on from (R18); empty: none."""
+    quorum: bool
+    """Whether enough voters for a quorum are heard from, of whom this one may vote."""
+    paused: str
+    """By whom and why; empty while it is not."""
+    at_the_door: tuple[tuple[NodeId, str], ...]
+    """Who gets no link, and why."""
+    decisions: tuple[tuple[Height, str], ...]
+    """The newest decisions of operators, oldest first."""
 
 
 def draw(here: Here, people: Discovery, round: Round, desk: Desk, because: str, since_ms: int) -> Picture:
@@ -103,7 +113,19 @@ def draw(here: Here, people: Discovery, round: Round, desk: Desk, because: str, 
         settings=chain.settings,
         layout=chain.layout,
         last_rounds=_last_rounds(here),
+        parent=b"" if chain.parent is None else chain.parent.network,
+        quorum=_hears_quorum(here, people, round),
+        paused=str(chain.standing.paused or ""),
+        at_the_door=people.at_the_door(),
+        decisions=tuple(chain.decisions),
     )
+
+
+def _hears_quorum(here: Here, people: Discovery, round: Round) -> bool:
+    heard = {node for node in here.chain.roster.voters() if people.is_heard(node)}
+    if round.pledges.restored:
+        heard.discard(here.me.node)
+    return here.chain.roster.is_quorum(frozenset(heard))
 
 
 def _chiefs(here: Here, round: Round) -> tuple[NodeId | None, NodeId | None]:

@@ -9,11 +9,16 @@ from dataclasses import dataclass, replace
 from comind.p2p.core.messages import (
     MAX_MEMBERS,
     Admit,
+    Allow,
     CanLead,
     Change,
+    Deny,
+    Expel,
     GiveVote,
     Move,
+    Pause,
     Remove,
+    Resume,
     TakeVote,
 )
 from comind.p2p.core.words import Height, NodeId, Settings
@@ -90,7 +95,7 @@ class Roster:
                 )
                 ordered = sorted((*self.entries, entry), key=lambda one: (one.admitted, one.node))
                 return Roster(tuple(ordered))
-            case Remove():
+            case Remove() | Expel():
                 return Roster(tuple(entry for entry in self.entries if entry.node != change.node))
             case GiveVote():
                 return self._with(change.node, voter=True)
@@ -100,6 +105,8 @@ class Roster:
                 return self._with(change.node, can_lead=change.can_lead)
             case Move():
                 return self._with(change.node, name=change.name, addresses=change.addresses)
+            case Pause() | Resume() | Allow() | Deny():
+                return self
 
     def with_presence(self, present: frozenset[bytes]) -> "Roster":
         return Roster(
@@ -126,6 +133,8 @@ class Roster:
 
     def objection(self, change: Change, settings: Settings) -> str | None:
         """Say why this change cannot be made to this roster (R2); None if it can."""
+        if isinstance(change, Pause | Resume | Allow | Deny):
+            return None
         entry = self.get(NodeId(change.node))
         if isinstance(change, Admit):
             if len(self.entries) >= MAX_MEMBERS:
@@ -136,6 +145,8 @@ class Roster:
         match change:
             case Remove() if entry.voter and len(self.voters()) == 1:
                 return "it is the only voter"
+            case Expel() if entry.voter and len(self.voters()) == 1:
+                return "it is the only voter: wait until another one votes"
             case GiveVote() if entry.voter:
                 return "it has a vote"
             case GiveVote() if entry.present < PRESENT_BLOCKS_FOR_A_VOTE:
@@ -154,7 +165,7 @@ class Roster:
         match change:
             case GiveVote() | TakeVote():
                 return True
-            case Remove():
+            case Remove() | Expel():
                 entry = self.get(NodeId(change.node))
                 return entry is not None and entry.voter
         return False

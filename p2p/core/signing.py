@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from comind.crypto.statement import digest, statement
 from comind.p2p.core.messages import (
+    Decision,
     Header,
     Join,
     Leave,
@@ -132,3 +133,11 @@ def leave_statement(network: NetworkId, leave: Leave) -> bytes:
 
 def sign_leave(signer: Signer, network: NetworkId, leave: Leave) -> Leave:
     return replace(leave, signature=signer.sign(leave_statement(network, leave)))
+
+
+def decision_statement(network: NetworkId, decision: Decision) -> bytes:
+    return statement("decision", network, pack(replace(decision, signature=_UNSIGNED)))
+
+
+def sign_decision(signer: Signer, network: NetworkId, decision: Decision) -> Decision:
+    return replace(decision, signature=signer.sign(decision_statement(network, decision)))

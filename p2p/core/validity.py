@@ -31,6 +31,8 @@ def check_open(here: Here, open: Open) -> OpenHash:
         raise PeerMisbehaved("an OPEN with averagers that this network has not")
     if check_new_view(open.new_view, View(open.view), here.chain, here.verify) is not None:
         raise PeerMisbehaved("an OPEN where a lock binds")
+    if open.rule == Rule.MEAN and here.chain.standing.paused is not None:
+        raise PeerMisbehaved("an OPEN while the network is paused")
     headers = [here.chain.check_header(signed, here.verify) for signed in open.headers]
     nodes = tuple(NodeId(header.node) for header in headers)
     if nodes != here.chain.roster.in_order(frozenset(nodes)):

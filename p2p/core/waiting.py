@@ -18,6 +18,10 @@ VIEWS_WAITED_FOR = 3
 
 def why_waiting(here: Here, people: Discovery, round: Round) -> str:
     """Say in plain words what this member waits for."""
+    if (outside := people.why_outside()) is not None:
+        return outside
+    if (removed := why_removed(here)) is not None:
+        return removed
     if here.chain.height < 0:
         return "waiting for the network's first block" if people.links else "looking for a member"
     if not here.is_member:
@@ -34,6 +38,8 @@ def why_waiting(here: Here, people: Discovery, round: Round) -> str:
             return f"the voters vote on what {chief} proposed"
     if here.chain.finished:
         return f"all {here.settings.rounds} rounds are done"
+    if (paused := here.chain.standing.why_paused()) is not None:
+        return paused
     if here.chain.root == NO_ROOT:
         return "waiting for the first trainer's starting weights"
     return door_says(round).because
@@ -52,6 +58,10 @@ def opens_in_ms(here: Here, round: Round) -> int | None:
 def why_released(here: Here, people: Discovery, round: Round, desk: Desk) -> str:
     """Say why a trainer need not wait for a round; empty if it shall."""
     if not here.is_member:
+        if (outside := people.why_outside()) is not None:
+            return outside
+        if (removed := why_removed(here)) is not None:
+            return removed
         return "" if people.links else "no member of the network is linked"
     if here.chain.root != NO_ROOT:
         if desk.offer is not None and (because := desk.why_unusable(desk.offer)):
@@ -66,3 +76,9 @@ def why_released(here: Here, people: Discovery, round: Round, desk: Desk) -> str
         missing = [node for node in voters if node not in heard]
         return f"too few voters are heard from: {here.list_names(missing)} missing"
     return ""
+
+
+def why_removed(here: Here) -> str | None:
+    """Say by whom this node was removed; None if it was not, or is a member again."""
+    ruling = here.chain.standing.denied.get(here.me.node)
+    return None if ruling is None or here.is_member else f"removed from the network by {ruling}"

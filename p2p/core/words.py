@@ -9,9 +9,9 @@ from typing import NewType
 
 import msgspec
 
-from comind.crypto.identity import NodeId, short_id
+from comind.crypto.identity import NodeId, full_id, short_id
 
-__all__ = ["NodeId", "short_id"]
+__all__ = ["NodeId", "full_id", "short_id"]
 
 NetworkId = NewType("NetworkId", bytes)
 """The genesis block's hash, 32 bytes; it is in every signature and key derivation."""
@@ -59,6 +59,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     door: str = "all"
     """`all`: a round waits for everyone that trains; `adaptive`: it calls those who come late (R5)."""
     admission: str = "key"
+    """`key`: whoever holds the network key may join; `list`: of those, who was allowed by block."""
     durability: str = "process"
     """What the bytes behind a PREPARE outlive: every process, or every power cut, too (R9)."""
     min_peers: int = 2
@@ -87,7 +88,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "codec": ("float32",),
     "arithmetic": ("float32",),
     "door": ("all", "adaptive"),
-    "admission": ("key",),
+    "admission": ("key", "list"),
     "durability": ("process", "power"),
 }
 """The values that this version knows for each of the settings that are words."""

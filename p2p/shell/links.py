@@ -13,9 +13,9 @@ from comind.crypto.errors import CannotOpen
 from comind.crypto.gate import gate_of
 from comind.crypto.greeting import Initiator, Link, Responder
 from comind.crypto.identity import Identity
-from comind.p2p.core.effects import Heard, LinkDown, LinkUp
+from comind.p2p.core.effects import Bar, Heard, Knocked, LinkDown, LinkUp
 from comind.p2p.core.errors import LinkFailed, PeerMisbehaved
-from comind.p2p.core.messages import Message
+from comind.p2p.core.messages import Message, TurnedAway
 from comind.p2p.core.wire import decode, encode
 from comind.p2p.core.words import Incarnation, NetworkId, NodeId
 from comind.p2p.shell import bulk
@@ -66,7 +66,9 @@ class Links(BulkSpeaker):
         self._pairs: dict[NodeId, Pair] = {}
         self._retiring: dict[Channel, int] = {}
         """Own dials that gave way to another connection, and until when they are read still."""
-        self._denied: frozenset[NodeId] = frozenset()
+        self._leaving: dict[Channel, int] = {}
+        """Those that were turned away, and until when the last word has time to get out."""
+        self._bar = Bar({}, None)
         self._news: list[News] = []
         self._now_ms = 0
         self._encoded: tuple[Message, bytes] | None = None
@@ -117,11 +119,15 @@ class Links(BulkSpeaker):
             self._reasons.count(because)
             self._unlink(pair)
 
-    def deny(self, peers: frozenset[NodeId]) -> None:
-        """From now on these identities, and no others, get no link, whatever keys they hold."""
-        self._denied = peers
-        for peer in peers & self._pairs.keys():
-            self.drop(peer, "its identity is denied")
+    def bar(self, bar: Bar) -> None:
+        """From now on who is barred gets no link, whatever keys it holds, and is told why as the last word.
+
+        Who is on no allow-list may not dial this node; whom this node dials is its own operator's choice.
+        """
+        self._bar = bar
+        for pair in list(self._pairs.values()):
+            if (word := self._why_barred(pair.peer, pair.current.dialled)) is not None:
+                self._turn_away_pair(pair, word)
 
     def close(self) -> None:
         """Close all; terminating the context then waits a moment for what was sent last to get out."""
@@ -166,6 +172,7 @@ class Links(BulkSpeaker):
         """When `collect` has something to do even if no socket wakes the loop; None: then not at all."""
         times = [self._listener.wake_at_ms, self._dialler.wake_at_ms]
         times.append(min(self._retiring.values(), default=None))
+        times.append(min(self._leaving.values(), default=None))
         if self._news:
             times.append(self._now_ms)
         if any(channel.waits for channel in self._channels.values()):
@@ -194,6 +201,8 @@ class Links(BulkSpeaker):
     def _sweep(self) -> None:
         """Called when all that has come is read: nobody is late because this node is."""
         self._retire()
+        for channel in [one for one, at_ms in self._leaving.items() if at_ms <= self._now_ms]:
+            self._close(channel)
         self._listener.sweep(self._now_ms)
         for dial in self._dialler.late(self._now_ms):
             self._ended(dial)
@@ -216,6 +225,8 @@ class Links(BulkSpeaker):
 
     def _take(self, connection: Connection, frames: Frames) -> None:
         channel = self._channels.get(connection)
+        if channel in self._leaving:
+            return
         if channel is None:
             channel = self._channels[connection] = Channel(connection, Responder(*self._own))
         self.received_bytes += sum(map(len, frames))
@@ -236,7 +247,10 @@ class Links(BulkSpeaker):
         elif chunk is not None:
             raise PeerMisbehaved("a message with a chunk that no header announces")
         else:
-            self._news.append(Heard(link.peer, decode(plaintext)))
+            message = decode(plaintext)
+            self._news.append(Heard(link.peer, message))
+            if isinstance(message, TurnedAway) and link.peer in self._pairs:
+                self._unlink(self._pairs[link.peer])  # it was the last word
 
     # -- greeting -------------------------------------------------------------------------------------------
 
@@ -246,8 +260,6 @@ class Links(BulkSpeaker):
         if own_dial is not None:
             self._refuse(own_dial, Failure.ITSELF)
             self._refuse(channel, Failure.ITSELF)
-        elif channel.claimed in self._denied:  # not proven yet, but an honest node is told at once
-            self._refuse(channel, Failure.DENIED)
         else:
             channel.greet(frames)
             if channel.link is not None:
@@ -262,14 +274,44 @@ class Links(BulkSpeaker):
 
     def _greeted(self, channel: Channel, link: Link) -> None:
         pair = self._pairs.get(link.peer)
-        if link.peer in self._denied:
-            self._refuse(channel, Failure.DENIED)
+        if (word := self._why_barred(link.peer, channel.dialled)) is not None:
+            self._turn_away(channel, word)
+            self._news.append(Knocked(link.peer))
         elif pair is not None and link.peer_incarnation < pair.incarnation:
             self._refuse(channel, Failure.OLDER)
         else:
             if pair is not None and link.peer_incarnation > pair.incarnation:
                 self._end_pair(pair)  # it was started again: nobody is left at the other ends
             self._join(channel, link)
+
+    def _why_barred(self, peer: NodeId, dialled: bool) -> TurnedAway | None:
+        if peer in self._bar.denied:
+            return TurnedAway(denied=True, because=self._bar.denied[peer][:400])
+        if not dialled and self._bar.allowed is not None and peer not in self._bar.allowed:
+            return TurnedAway(denied=False, because="")
+        return None
+
+    def _turn_away(self, channel: Channel, word: TurnedAway) -> None:
+        """Say why there is no link, and close once that had time to get out; nothing is heard meanwhile."""
+        connection = channel.connection
+        if isinstance(connection, Accepted):
+            connection.greeted = True
+        self._reasons.count("its identity is denied" if word.denied else "its identity is not allowed yet")
+        try:
+            self.sent_bytes += channel.send(self._encode(word), None, self._limits)
+        except LinkFailed:
+            pass  # it reads nothing: it will not read this either
+        if isinstance(connection, Dial):
+            self._close(channel, self._limits.linger_ms)
+            self._news += self._dialler.failed(connection, Failure.DENIED, self._now_ms)
+        else:
+            self._leaving[channel] = self._now_ms + self._limits.linger_ms
+
+    def _turn_away_pair(self, pair: Pair, word: TurnedAway) -> None:
+        current = pair.current
+        pair.channels.remove(current)
+        self._unlink(pair)
+        self._turn_away(current, word)
 
     def _join(self, channel: Channel, link: Link) -> None:
         """Make the channel one of the pair's, and leave the pair with one."""
@@ -313,7 +355,9 @@ class Links(BulkSpeaker):
     def _ended(self, connection: Connection) -> None:
         """The connection is gone, or has had its time."""
         channel = self._channels.get(connection)
-        if channel is not None and channel.link is not None:
+        if channel is not None and channel in self._leaving:
+            self._close(channel)
+        elif channel is not None and channel.link is not None:
             self._lost(channel, self._pairs[channel.link.peer])
         elif channel is not None and isinstance(connection, Dial):
             self._refuse(channel, connection.why_not)
@@ -360,6 +404,7 @@ class Links(BulkSpeaker):
 
     def _close(self, channel: Channel, linger_ms: int = 0) -> None:
         self._channels.pop(channel.connection, None)
+        self._leaving.pop(channel, None)
         if linger_ms:
             channel.flush()
         if isinstance(channel.connection, Dial):

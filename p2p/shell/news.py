@@ -6,7 +6,7 @@ time that an own dial completes a greeting; if its connection is the link, a `Li
 
 from dataclasses import dataclass
 
-from comind.p2p.core.effects import DialFailed, Heard, LinkDown, LinkUp, Reached
+from comind.p2p.core.effects import DialFailed, Heard, Knocked, LinkDown, LinkUp, Reached
 from comind.p2p.shell.bulk import BulkEvent
 from comind.p2p.shell.reasons import Failure
 
@@ -21,4 +21,4 @@ class SeedFailed:
     because: Failure
 
 
-News = LinkUp | LinkDown | Reached | DialFailed | Heard | SeedFailed | BulkEvent
+News = LinkUp | LinkDown | Reached | DialFailed | Knocked | Heard | SeedFailed | BulkEvent

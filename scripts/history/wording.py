@@ -10,6 +10,7 @@ from comind.p2p.core.effects import (
     Action,
     Adopt,
     Announced,
+    Answer,
     Average,
     Averaged,
     Commit,
@@ -36,7 +37,9 @@ from comind.p2p.core.messages import (
     Block,
     Blocks,
     Call,
+    Change,
     Committed,
+    Decision,
     Greeting,
     Header,
     Join,
@@ -49,6 +52,7 @@ from comind.p2p.core.messages import (
     ViewChanged,
     Vote,
     Voted,
+    Wish,
 )
 from comind.p2p.core.wire import read
 from comind.p2p.core.words import NodeId
@@ -79,6 +83,8 @@ class Wording:
                 return f"** link with {self._name(peer)} (boot {incarnation >> 32}), {dial}"
             case Release(because) | Wait(because):
                 return f"   {type(what).__name__}: {because}"
+            case Answer(ticket, done, line):
+                return f"   Answer {ticket}: {'done' if done else 'no'}: {line}"
             case Note(said):
                 return f"   # {said}"
             case Drop(peer, because):
@@ -138,6 +144,8 @@ class Wording:
                 return f"Greeting at {message.height}, promise {message.promise}, saw {seen}"
             case Join(node) | Leave(node):
                 return f"{type(message).__name__} of {self._name(node)}"
+            case Wish(decision):
+                return f"Wish of {self._name(decision.by)}: {type(decision).__name__}"
         return type(message).__name__
 
     def _name(self, node: bytes) -> str:
@@ -168,5 +176,10 @@ class Wording:
     def _block(self, wire: bytes) -> str:
         block = read(Block, wire)
         counted = ", ".join(self._header(one.header) for one in block.headers)
-        changes = ", ".join(f"{type(one).__name__} {self._name(one.node)}" for one in block.changes)
+        changes = ", ".join(f"{type(one).__name__} {self._name(_of(one))}" for one in block.changes)
         return f"block {block.height} ({block.rule}) by {self._name(block.originator)} [{counted}] {changes}"
+
+
+def _of(change: Change) -> bytes:
+    """Whom a change is about: a member, or whose decision it is."""
+    return change.by if isinstance(change, Decision) else change.node

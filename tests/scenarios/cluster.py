@@ -11,12 +11,14 @@ oracles' to say, and every step of every scenario runs under them.
 
 import copy
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from functools import lru_cache, partial
 from random import Random
 
-from comind.p2p.core.chain import genesis, genesis_committed
-from comind.p2p.core.effects import Heard, LeaveAsked, StopAsked, TrainerLeft
+from comind.p2p.core.chain import Chain, genesis, genesis_committed
+from comind.p2p.core.effects import Heard, LeaveAsked, OperatorAsked, StopAsked, TrainerLeft
 from comind.p2p.core.messages import Message
+from comind.p2p.core.recovery import founded_anew
 from comind.p2p.core.wire import block_hash
 from comind.p2p.core.words import Height, NetworkId, NodeId, Root, Settings
 from tests.scenarios.clock import Clock
@@ -49,11 +51,12 @@ class Cluster(Watched):
         real_keys: bool = False,
         pace: Pace | None = None,
         train_ms: int = 200,
+        first_block: bytes | None = None,
     ) -> None:
         settings, statements, chance, clock = settings or Settings(), Statements(), Random(seed), Clock()
         keys = Keys(statements, real_keys)
         node = keys.signer(founder).node_id
-        first = genesis(node, f"network {seed}", (address_of(founder),), settings, founder)
+        first = first_block or genesis(node, f"network {seed}", (address_of(founder),), settings, founder)
         network_id = NetworkId(block_hash(first))
         network, oracles = Network(clock, chance, pace or Pace()), Oracles(network_id, statements)
         names: dict[bytes, str] = {}
@@ -61,6 +64,8 @@ class Cluster(Watched):
         super().__init__(world, settings, names)
         self.founder = founder
         self._train_ms = train_ms
+        self._tickets = 0
+        self._parent: Cluster | None = None
         self._machines: dict[str, Machine] = {}
         self._seeds: dict[str, tuple[str, ...]] = {}
         self._meet(founder)
@@ -89,6 +94,38 @@ class Cluster(Watched):
         for city in cities[:trainers]:
             cluster.attach(city)
         return cluster
+
+    @classmethod
+    def anew(cls, parent: "Cluster", survivor: str) -> "Cluster":
+        """`comind recover`: return the network that this survivor founds from its disk; nobody runs yet.
+
+        Its oracles know what the parent counted, so a step that is counted again breaks S4.
+        """
+        chain = Chain(NetworkId(block_hash(parent.disk(survivor).chain[0].block)))
+        for committed_ in parent.disk(survivor).chain:
+            chain.append(committed_, parent._world.keys.verify())
+        wire = founded_anew(chain, parent.node(survivor), survivor, (address_of(survivor),))
+        cluster = cls(parent.settings, survivor, first_block=wire)
+        cluster._parent = parent
+        cluster._world.oracles.go_on_from(parent._world.oracles)
+        cluster._take_base(survivor)
+        return cluster
+
+    def move_over(self, city: str, through: str) -> None:
+        """A node of the parent is started with the new invite: it holds the first block, and its base."""
+        self._meet(city)
+        self.disk(city).append(self.disk(self.founder).chain[0])
+        self._take_base(city)
+        self.start(city, trains=False, through=(through,))
+
+    def bring_trainer(self, city: str) -> None:
+        """The trainer of the parent network goes on at this daemon, with its run."""
+        assert self._parent is not None
+        self.attach(city, replace(self._parent.trainer(city).saved(), height=-1))
+
+    def _take_base(self, city: str) -> None:
+        assert self._parent is not None
+        self.disk(city).snapshots |= self._parent.disk(city).snapshots
 
     @classmethod
     def grown(
@@ -206,6 +243,15 @@ class Cluster(Watched):
         """`comind leave`: it ends when a quorum of the others holds the block that removes it."""
         self._note(city, "is asked to leave")
         self.process(city).happens(LeaveAsked())
+
+    def ask(self, city: str, what: str, because: str = "", about: str | None = None) -> int:
+        """This node's operator asks for a decision; return the ticket of the answer."""
+        self._note(city, f"is asked to {what} {about or ''}")
+        self._tickets += 1
+        self.process(city).happens(
+            OperatorAsked(self._tickets, what, because, self.node(about) if about else None)
+        )
+        return self._tickets
 
     def kill_trainer(self, city: str) -> Saved:
         """The trainer vanishes; return what its checkpoint of this moment would hold."""

@@ -228,6 +228,33 @@ def able_to_lead(*cities: str, able: bool = True) -> Moment:
     return Moment(f"{', '.join(cities)} {'can' if able else 'cannot'} lead", has_come)
 
 
+def answered(ticket: int, by: str) -> Moment:
+    """An operator at this node has the answer to what it asked for."""
+
+    def has_come(cluster: Watched) -> bool:
+        return any(one.ticket == ticket for one in cluster.process(by).answers)
+
+    return Moment(f"{by} answers {ticket}", has_come)
+
+
+def paused(because: str = "", by: Cities = None) -> Moment:
+    """Everyone that runs, or these, know that the network is paused."""
+
+    def has_come(cluster: Watched) -> bool:
+        standings = [cluster.process(city).member.here.chain.standing for city in _these(cluster, by)]
+        return all(one.paused is not None and because in one.paused.because for one in standings)
+
+    return Moment("the network is paused", has_come)
+
+
+def resumed(by: Cities = None) -> Moment:
+    def has_come(cluster: Watched) -> bool:
+        chains = [cluster.process(city).member.here.chain for city in _these(cluster, by)]
+        return all(one.standing.paused is None and one.standing.switched > 0 for one in chains)
+
+    return Moment("the network goes on", has_come)
+
+
 def stopped(city: str) -> Moment:
     """This process has ended by itself."""
     return Moment(f"{city} has ended", lambda cluster: city not in cluster.running)

@@ -11,8 +11,8 @@ from functools import partial
 from random import Random
 from typing import Protocol
 
-from comind.p2p.core.effects import DialFailed, Event, Heard, LinkDown, LinkUp, Reached
-from comind.p2p.core.messages import Message
+from comind.p2p.core.effects import Bar, DialFailed, Event, Heard, Knocked, LinkDown, LinkUp, Reached
+from comind.p2p.core.messages import Message, TurnedAway
 from comind.p2p.core.words import Incarnation, NodeId
 from tests.scenarios.clock import Clock
 
@@ -39,6 +39,7 @@ class End(Protocol):
     addresses: tuple[str, ...]
     """At which it can be reached; what it advertises may be others."""
     alive: bool
+    bar: Bar
 
     def happens(self, event: Event) -> None: ...
     def link_went_down(self, peer: NodeId) -> None: ...
@@ -153,6 +154,24 @@ class Network:
             for one in link.ends:
                 self._clock.after(0, partial(self._close_end, link, one.node))
 
+    def barred(self, end: End) -> None:
+        """This end has another bar: links with those that it denies end, once they were told why."""
+        for link in [link for link in self._links.values() if end in link.ends and link.open[end.node]]:
+            peer = link.other(end.node)
+            word = _why_barred(end, peer.node, dialled=link.dialler == end.node)
+            if word is not None:
+                self._post(link, peer.node, word)
+                self._deliver_at(link, peer.node, partial(self._close_end, link, peer.node))
+                self._clock.after(0, partial(self._close_end, link, end.node))
+
+    def _turn_away(self, end: End, found: End, word: TurnedAway) -> None:
+        """The greeting is complete, so each knows who the other is; then one of them says no."""
+        found.happens(Knocked(end.node))
+        if end.alive and self.peer(end, found.node) is None:
+            end.happens(LinkUp(found.node, found.incarnation, dialled=True))
+            end.happens(Heard(found.node, word))
+            end.happens(LinkDown(found.node))
+
     def _try(self, end: End, peer: NodeId, addresses: tuple[str, ...]) -> None:
         if not end.alive or self._dials.get((end.node, peer)) != addresses:
             return
@@ -174,6 +193,11 @@ class Network:
     def _connect(self, end: End, found: End) -> None:
         """A greeting is complete. Where both dialled, the dial of the smaller NodeId survives."""
         if not (end.alive and found.alive) or self._is_cut(end.node, found.node):
+            return
+        if _why_barred(end, found.node, dialled=True) is not None:
+            return
+        if (word := _why_barred(found, end.node, dialled=False)) is not None:
+            self._clock.after(0, partial(self._turn_away, end, found, word))
             return
         self._reached[end.node, found.node] = found.incarnation
         old = self._links.get(pair(end.node, found.node))
@@ -271,3 +295,12 @@ class Network:
 
     def _round_trip(self) -> int:
         return 2 * self._chance.randint(*self.pace.latency_ms)
+
+
+def _why_barred(end: End, peer: NodeId, dialled: bool) -> TurnedAway | None:
+    """What this end says to a peer to which it gives no link."""
+    if peer in end.bar.denied:
+        return TurnedAway(denied=True, because=end.bar.denied[peer])
+    if not dialled and end.bar.allowed is not None and peer not in end.bar.allowed:
+        return TurnedAway(denied=False, because="")
+    return None

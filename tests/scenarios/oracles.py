@@ -103,6 +103,13 @@ class Oracles:
         self._said: dict[tuple[object, ...], bytes] = {}
         self._disk_height: dict[NodeId, int] = {}
 
+    def go_on_from(self, parent: "Oracles") -> None:
+        """R18: this network was founded anew from one that these judges watched: no step counts in both."""
+        for run, counted in parent._counted.items():
+            self._counted[run] = list(counted)
+        self._offers |= parent._offers
+        self.values |= parent.values
+
     # -- trainers -----------------------------------------------------------------------------------------
 
     def saw_offer(self, node: NodeId, offer: Offer, values: Values) -> None:
@@ -181,6 +188,7 @@ class Oracles:
             demand(header.node in before.admitted, "S4", "a contributor is not on the roster")
         match block.rule:
             case Rule.MEAN:
+                demand(not before.paused, "R5", f"block {block.height} averages while the network is paused")
                 self._counts_once(block, headers)
                 shares = [(self._offers[header.run, header.last_step], header.weight) for header in headers]
                 mean = exact_mean(shares)

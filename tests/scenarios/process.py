@@ -14,7 +14,9 @@ from comind.p2p.core.effects import (
     Action,
     Adopt,
     Announced,
+    Answer,
     Average,
+    Bar,
     Begin,
     CallTrainer,
     Commit,
@@ -94,6 +96,11 @@ class Process:
         """How long a promise or a block takes to reach the disk."""
         self.trainer: Trainer | None = None
         self.plane = Plane(self, disk, world.network, world.clock)
+        self.bar = Bar({}, None)
+        self.expelled = ""
+        """By whom and why, if that ended it."""
+        self.answers: list[Answer] = []
+        """What its operators were told."""
         self._world = world
         self._epoch_ms = world.chance.randrange(1 << 40)
         self._queue: deque[tuple[Action, frozenset[Root]]] = deque()
@@ -251,9 +258,15 @@ class Process:
                 self.trainer.call()
             case Begin() | Release() | Wait() | CallTrainer():
                 raise AssertionError(f"{self.city} tells a trainer that it has not: {action}")
+            case Bar():
+                self.bar = action
+                network.barred(self)
+            case Answer():
+                self.answers.append(action)
             case Note():
                 pass
-            case Gone():
+            case Gone(expelled):
+                self.expelled = expelled
                 self.vanish()
             case Promise() | Commit():
                 raise AssertionError("carried out by _carry_out")

@@ -5,7 +5,20 @@ Shares no code with `comind.p2p.core`'s roster, chain and signing, so that it ca
 
 from dataclasses import dataclass, field
 
-from comind.p2p.core.messages import Admit, Block, CanLead, GiveVote, Move, Remove, TakeVote
+from comind.p2p.core.messages import (
+    Admit,
+    Allow,
+    Block,
+    CanLead,
+    Deny,
+    Expel,
+    GiveVote,
+    Move,
+    Pause,
+    Remove,
+    Resume,
+    TakeVote,
+)
 from comind.p2p.core.words import Rule
 
 
@@ -18,10 +31,11 @@ class Reading:
     """Since which height."""
     able: dict[bytes, bool] = field(default_factory=dict)
     averages: int = 0
+    paused: bool = False
 
     def after(self, block: Block) -> "Reading":
         """Return the reading after this block; this one stays as it is."""
-        later = Reading(dict(self.admitted), dict(self.voting), dict(self.able), self.averages)
+        later = Reading(dict(self.admitted), dict(self.voting), dict(self.able), self.averages, self.paused)
         later.averages += block.rule is Rule.MEAN
         later.able |= dict.fromkeys(block.skipped, False)
         for change in block.changes:
@@ -29,7 +43,7 @@ class Reading:
                 case Admit():
                     later.admitted[change.node] = block.height
                     later.able[change.node] = change.can_lead
-                case Remove():
+                case Remove() | Expel():
                     for known in (later.admitted, later.voting, later.able):
                         known.pop(change.node, None)
                 case GiveVote():
@@ -38,8 +52,10 @@ class Reading:
                     later.voting.pop(change.node, None)
                 case CanLead():
                     later.able[change.node] = change.can_lead
-                case Move():
+                case Move() | Allow() | Deny():
                     pass
+                case Pause() | Resume():
+                    later.paused = isinstance(change, Pause)
         return later
 
     def members(self) -> list[bytes]:

@@ -1,6 +1,6 @@
 """Who votes? (R1, R2)"""
 
-from comind.p2p.core.messages import GiveVote, Remove, TakeVote
+from comind.p2p.core.messages import Expel, GiveVote, Pause, Remove, Resume, TakeVote
 from comind.p2p.core.words import Settings
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.moments import committed, on_roster, voting
@@ -11,8 +11,10 @@ def vote_changes(cluster: Cluster) -> dict[int, list[tuple[str, type]]]:
     found: dict[int, list[tuple[str, type]]] = {}
     for height, block in cluster.history.blocks.items():
         for change in block.changes:
+            if isinstance(change, Pause | Resume):
+                continue
             known = height > 0 and change.node in cluster.history.readings[height - 1].voting
-            if isinstance(change, GiveVote | TakeVote) or (isinstance(change, Remove) and known):
+            if isinstance(change, GiveVote | TakeVote) or (isinstance(change, Remove | Expel) and known):
                 found.setdefault(height, []).append((cluster.names[change.node], type(change)))
     return found
 

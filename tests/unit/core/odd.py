@@ -15,6 +15,7 @@ from comind.p2p.core.messages import (
     Absentee,
     Addressbook,
     Admit,
+    Allow,
     Arrival,
     AskBlocks,
     Block,
@@ -24,6 +25,9 @@ from comind.p2p.core.messages import (
     Certificate,
     Change,
     Committed,
+    Decision,
+    Deny,
+    Expel,
     GiveVote,
     Greeting,
     Heartbeat,
@@ -33,18 +37,23 @@ from comind.p2p.core.messages import (
     Message,
     Move,
     Open,
+    Pause,
     Propose,
     Ready,
     Remove,
+    Resume,
     SignedHeader,
     TakeVote,
+    TurnedAway,
     ViewChange,
     ViewChanged,
     Vote,
     Voted,
+    Wish,
 )
 from comind.p2p.core.signing import (
     sign_change,
+    sign_decision,
     sign_join,
     sign_leave,
     sign_open,
@@ -184,8 +193,21 @@ class Odd:
             TakeVote(who, "it was silent"),
             CanLead(who, can_lead=self.one_of(True, False)),
             Move(who, "moved", self.addresses()),
+            self.decision(),
         ]
         return self.one_of(*changes)
+
+    def decision(self) -> Decision:
+        who, after = self.node(), self.one_of(0, max(0, self.height() - 1), FAR)
+        decisions: list[Decision] = [
+            Pause(who, "maintenance", after, UNSIGNED),
+            Resume(who, after, UNSIGNED),
+            Expel(self.node(), who, "it flips bits", after, UNSIGNED),
+            Allow(self.node(), who, after, UNSIGNED),
+            Deny(self.node(), who, "", after, UNSIGNED),
+        ]
+        decision = self.one_of(*decisions)
+        return self.mostly(sign_decision(self.signer(who), self.network, decision), lambda: decision)
 
     def block(self) -> bytes:
         """Return a block's bytes: often one that may come next, else one that is odd in a field or two."""
@@ -319,6 +341,8 @@ class Odd:
             self.addressbook,
             self.join,
             self.leave,
+            lambda: Wish(self.decision()),
+            lambda: TurnedAway(self.one_of(True, False), self.one_of("", "lima: it flips bits")),
             lambda: Ready(self.signed_header(node(peer)), self.one_of(b"", LAYOUT, b"another layout")),
             lambda: Ready(self.signed_header(), self.one_of(b"", LAYOUT)),
             lambda: Call(self.height(), self.view()),

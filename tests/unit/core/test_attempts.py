@@ -166,7 +166,8 @@ def test_r8_a_proposal_of_fewer_contributors_than_the_open_that_was_heard_is_no_
     everyone = [chief, *others(stage.chain, chief)]
     first = stage.open(chief, headers(stage, *everyone))
     stage.hear(chief, first)
-    fewer = mean_block(stage.chain, [node(everyone[2]), node(chief)], by=node(chief), root=ROOT)
+    two = stage.chain.roster.in_order(frozenset((node(everyone[2]), node(chief))))
+    fewer = mean_block(stage.chain, two, by=node(chief), root=ROOT)
     stage.hear(chief, stage.propose(chief, fewer))
     assert stage.dropped == []
     assert stage.member.round.phase is Phase.VOTING
@@ -178,7 +179,8 @@ def test_r8_a_proposal_of_others_than_the_open_named_is_an_offence() -> None:
     chief = leading(stage.chain)
     everyone = [chief, *others(stage.chain, chief)]
     stage.hear(chief, stage.open(chief, headers(stage, chief, stage.number)))
-    block = mean_block(stage.chain, [node(everyone[2]), node(chief)], by=node(chief), root=ROOT)
+    two = stage.chain.roster.in_order(frozenset((node(everyone[2]), node(chief))))
+    block = mean_block(stage.chain, two, by=node(chief), root=ROOT)
     stage.hear(chief, stage.propose(chief, block))
     assert stage.dropped == [(node(chief), "a PROPOSE of other contributions than its OPEN's")]
 

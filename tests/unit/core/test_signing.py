@@ -13,12 +13,17 @@ from comind.crypto.identity import Identity, NodeId
 from comind.crypto.identity import verify as verify_ed25519
 from comind.p2p.core import signing
 from comind.p2p.core.messages import (
+    Allow,
+    Deny,
+    Expel,
     Header,
     Join,
     Leave,
     Lock,
     Open,
+    Pause,
     Propose,
+    Resume,
     SignedHeader,
     ViewChange,
     Vote,
@@ -59,6 +64,11 @@ KINDS = [
     Signed(Propose, signing.sign_propose, signing.propose_statement),
     Signed(Join, signing.sign_join, signing.join_statement),
     Signed(Leave, signing.sign_leave, signing.leave_statement),
+    Signed(Pause, signing.sign_decision, signing.decision_statement),
+    Signed(Expel, signing.sign_decision, signing.decision_statement),
+    Signed(Allow, signing.sign_decision, signing.decision_statement),
+    Signed(Deny, signing.sign_decision, signing.decision_statement),
+    Signed(Resume, signing.sign_decision, signing.decision_statement),
 ]
 SIGNER = StubSigner(node(1))
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comind.crypto.identity import Identity, NodeId, short_id, verify
+from comind.crypto.identity import Identity, NodeId, full_id, read_id, short_id, verify
 
 ALICE = Identity.from_secret(b"a" * 32)
 BOB = Identity.from_secret(b"b" * 32)
@@ -52,3 +52,18 @@ def test_garbage_is_no_signature_and_no_error(node: bytes, signature: bytes) -> 
     assert not verify(NodeId(node), b"said", signature)
     assert not verify(ALICE.node_id, b"said", signature)
     assert not verify(NodeId(node), b"said", ALICE.sign(b"said"))
+
+
+def test_a_full_id_reads_back_and_each_node_has_one() -> None:
+    for node in (NodeId(bytes(32)), NodeId(b"\xff" * 32), Identity.generate().node_id):
+        text = full_id(node)
+        assert len(text) == 52
+        assert text.startswith(short_id(node))
+        assert read_id(text) == read_id(text.upper()) == node
+
+
+@pytest.mark.parametrize(
+    "text", ["", "lima", "a" * 51, "a" * 53, "1" * 52, "a" * 51 + "b", "é" * 52, "a" * 52 + "====", "a" * 56]
+)
+def test_what_is_no_full_id_is_none(text: str) -> None:
+    assert read_id(text) is None

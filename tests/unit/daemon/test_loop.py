@@ -41,12 +41,14 @@ from comind.node.home import Home, find_home, recall_invite
 from comind.p2p.core.effects import (
     Action,
     Adopt,
+    Answer,
     Average,
     Averaged,
     Event,
     Gone,
     LeaveAsked,
     Note,
+    OperatorAsked,
     Part,
     Promise,
     Promised,
@@ -256,6 +258,27 @@ def test_leaving_ends_it_when_the_member_is_gone_and_failing_to_is_told(daemon: 
         Refused("no block took this node off the roster in time: it is away"),
     ]
     assert daemon.loop.last_words == "no block took this node off the roster in time: it is away"
+
+
+def test_who_asks_for_a_decision_is_told_what_became_of_it(daemon: Daemon) -> None:
+    one, other = daemon.connect(), daemon.connect()
+    daemon.says(one, Ask("pause", because="the lab moves"))
+    daemon.until(daemon.heard(OperatorAsked))
+    daemon.says(other, Ask("resume"))
+    asked = [OperatorAsked(1, "pause", "the lab moves"), OperatorAsked(2, "resume")]
+    daemon.until(
+        lambda: [event for event in daemon.member.heard if isinstance(event, OperatorAsked)] == asked
+    )
+    answers = [
+        Answer(2, done=False, line="it is not paused"),
+        Answer(1, done=True, line="done"),
+        Answer(7, True, "?"),
+    ]
+    daemon.member.answers[TrainerAttached] = list(answers)
+    daemon.says(daemon.connect(), attach())
+    daemon.until(lambda: not daemon.loop._audience._tickets)
+    assert one.receive(5) == (Done("done"), None)
+    assert other.receive(5) == (Refused("it is not paused"), None)
 
 
 def test_a_full_disk_ends_it(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -388,7 +388,9 @@ def test_a_trainer_that_does_not_read_is_not_waited_for_and_gets_the_newest(desk
 # -- the command line ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("what", ["status", "stop", "leave", "watch"])
+@pytest.mark.parametrize(
+    "what", ["status", "stop", "leave", "watch", "pause", "resume", "remove", "allow", "deny"]
+)
 def test_a_question_is_passed_on_and_answered(desk: Desk, what: str) -> None:
     end = desk.connect()
     (asked,) = desk.says(end, Ask(what))

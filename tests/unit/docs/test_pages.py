@@ -13,8 +13,6 @@ from comind.p2p.core.words import Settings
 from tests.unit.docs.pages import DOCS, ROOT, Page, all_pages, in_code_type, modules, read_page
 
 PAGES = all_pages()
-NOT_YET = {"comind recover"}
-"""Commands that the pages name in order to say that they are not there."""
 NOT_OURS = {"--cov"}
 
 _PATH = re.compile(r"(?:comind|crypto|p2p|node|tests|scripts|docs|examples|benchmarks)/[\w./-]*")
@@ -76,7 +74,7 @@ def test_commands_and_flags_exist(page: Page) -> None:
     settings = {"--" + name.replace("_", "-") for name in Settings.__struct_fields__}
     commands = set(re.findall(r"^def (\w+)\(", (ROOT / "node/cli/commands.py").read_text(), re.MULTILINE))
     for word in in_code_type(page.text):
-        if word.startswith("comind ") and word not in NOT_YET and "…" not in word:
+        if word.startswith("comind ") and "…" not in word:
             assert word.split()[1] in commands, f"{page.name}: {word}"
         for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", word):
             known = flag in settings or flag.removeprefix("--").replace("-", "_") + ":" in sources()

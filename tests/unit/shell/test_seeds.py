@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from comind.p2p.core.effects import DialFailed
+from comind.p2p.core.effects import Bar, DialFailed, Knocked
+from comind.p2p.core.messages import AskBlocks, TurnedAway
 from comind.p2p.core.words import NetworkId
 from comind.p2p.shell.limits import Limits
 from comind.p2p.shell.news import SeedFailed
@@ -143,17 +144,46 @@ def test_what_a_stranger_calls_an_address_is_not_dialled(address: str, nodes: No
     assert not here.links.linked()
 
 
+def denying(*nodes: Node) -> Bar:
+    return Bar({node.id: "lima: it flips bits" for node in nodes}, None)
+
+
 @pytest.mark.parametrize("who", ["dialler", "dialled"])
-def test_a_denied_identity_gets_no_link(who: str, nodes: Nodes, loop: Loop) -> None:
+def test_a_denied_identity_gets_no_link_and_is_told_why(who: str, nodes: Nodes, loop: Loop) -> None:
     a, b = nodes(limits=QUICK), nodes(limits=QUICK)
-    denying, denied = (a, b) if who == "dialled" else (b, a)
-    denying.links.deny(frozenset({denied.id}))
+    keeper, denied = (a, b) if who == "dialled" else (b, a)
+    keeper.links.bar(denying(denied))
     a.links.dial_seed(b.address)
-    expected = Failure.DENIED if denying is a else Failure.REFUSED
-    loop.until(lambda: failures(a))
+    loop.until(lambda: denied.downs(keeper))
     loop.settle()
-    assert failures(a) == [expected]
-    assert not a.ups(b) + b.ups(a)
+    assert not keeper.ups(denied)
+    assert Knocked(denied.id) in keeper.news
+    assert denied.heard(keeper)[0] == TurnedAway(denied=True, because="lima: it flips bits")
+    assert keeper.links.linked() == frozenset()
+    assert len(denied.downs(keeper)) == len(denied.heard(keeper))
+    assert (failures(a) == [Failure.DENIED]) is (keeper is a)
+
+
+def test_who_is_on_no_list_may_not_dial_and_can_be_dialled(nodes: Nodes, loop: Loop) -> None:
+    keeper, known, stranger = nodes(limits=QUICK), nodes(), nodes()
+    keeper.links.bar(Bar({}, frozenset({known.id})))
+    known.dial(keeper)
+    stranger.dial(keeper)
+    loop.until(lambda: keeper.ups(known) and stranger.downs(keeper))
+    assert stranger.heard(keeper)[0] == TurnedAway(denied=False, because="")
+    assert not keeper.ups(stranger)
+    keeper.dial(stranger)
+    loop.until(lambda: keeper.ups(stranger))
+
+
+def test_one_that_is_turned_away_again_and_again_comes_ever_more_rarely(nodes: Nodes, loop: Loop) -> None:
+    keeper, denied = nodes(limits=QUICK), nodes()
+    keeper.links.bar(denying(denied))
+    denied.dial(keeper)
+    loop.until(lambda: len(denied.downs(keeper)) == 3)
+    before = len(denied.downs(keeper))
+    loop.settle(for_ms=300)
+    assert len(denied.downs(keeper)) - before <= 3
 
 
 def test_who_is_denied_loses_its_link_and_no_other_does(nodes: Nodes, loop: Loop) -> None:
@@ -161,13 +191,15 @@ def test_who_is_denied_loses_its_link_and_no_other_does(nodes: Nodes, loop: Loop
     c = nodes()
     c.dial(b)
     loop.until(lambda: b.ups(c))
-    b.links.deny(frozenset({a.id}))
+    b.say(7, to=a)
+    b.links.bar(denying(a))
     loop.until(lambda: a.downs(b) and b.downs(a))
     loop.settle()
-    assert len(a.ups(b)) == 1
+    assert a.heard(b)[:2] == [AskBlocks(7), TurnedAway(denied=True, because="lima: it flips bits")]
     assert b.links.linked() == {c.id}
-    b.links.deny(frozenset())
-    loop.until(lambda: len(b.ups(a)) == 2)
+    ups = len(b.ups(a))
+    b.links.bar(denying())
+    loop.until(lambda: len(b.ups(a)) > ups)
 
 
 def test_a_change_of_reason_is_said(something: socket.socket, nodes: Nodes, loop: Loop) -> None:

@@ -77,7 +77,7 @@ class FakeDaemon:
         self.on_offer: Callable[[Offer], None] = self.count
         self.refusal: str | None = None
         self.weight_unit, self.started = weight_unit, started
-        self.network = "net"
+        self.network, self.network_id, self.parent = "net", b"", b""
         self.welcomes = True
         """False: it lets a trainer attach, but does not take it yet."""
         self.early_word = ""
@@ -305,6 +305,8 @@ class FakeDaemon:
                 start_at=1,
                 has_base=self.base is not None,
                 started_by_join=False,
+                network_id=self.network_id,
+                parent=self.parent,
             )
         )
         if self.base is not None:

@@ -314,3 +314,52 @@ def test_between_intervals_a_daemon_that_is_back_is_followed(daemon: FakeDaemon,
         daemon.wait_for(Attach)
     training.follow(weights)  # and hears
     assert weights.as_list()[0].tolist() == [1]
+
+
+def test_a_network_that_goes_on_from_the_one_before_takes_the_run_on(
+    daemon: FakeDaemon, peer: Peer, lines: Lines
+) -> None:
+    """R18: its heights begin anew, and what was trained meanwhile is neither lost nor dropped."""
+    daemon.network_id = b"n" * 32
+    result = one_more(peer, one_more(peer, peer.start(vector(0))))
+    daemon.stop()
+    result = one_more(peer, result)
+    daemon.network_id, daemon.parent, daemon.height = b"m" * 32, b"n" * 32, 0
+    daemon.start()
+    result = one_more(peer, result)
+    assert (values(result), result.counted, result.height) == ([4], True, 1)
+    assert daemon.attaches[0].run == daemon.attaches[-1].run
+    assert weights_in(daemon) == [2, 2, 4]
+    assert lines.about("dropped") == []
+
+
+def test_what_the_last_block_before_counted_unheard_is_not_offered_again(
+    daemon: FakeDaemon, peer: Peer
+) -> None:
+    """R16, R18."""
+    daemon.network_id = b"n" * 32
+    result = one_more(peer, peer.start(vector(0)))
+
+    def count_and_die(offer: Offer) -> None:
+        daemon._commit(offer.values.copy(), (daemon.attaches[-1].run, offer.word.last_step))
+        daemon.die()
+
+    daemon.on_offer = count_and_die
+    result = one_more(peer, result)
+    daemon.on_offer = daemon.count
+    daemon.network_id, daemon.parent, daemon.height = b"m" * 32, b"n" * 32, 0
+    daemon.start()
+    result = one_more(peer, result)
+    assert (values(result), result.counted) == ([3], True)
+    assert [(one.word.first_step, one.word.last_step) for one in daemon.offers] == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_a_network_of_the_same_name_that_goes_on_from_another_is_adopted_whole(
+    daemon: FakeDaemon, peer: Peer
+) -> None:
+    daemon.network_id = b"n" * 32
+    result = one_more(peer, peer.start(vector(0)))
+    daemon.stop()
+    daemon.network_id, daemon.parent, daemon.base = b"m" * 32, b"x" * 32, np.array([50], np.float32)
+    daemon.start()
+    assert values(one_more(peer, result)) == [50]
