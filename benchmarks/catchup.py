@@ -61,7 +61,8 @@ MEMBERS = 4
 HOLDERS = (0, 1, 3)
 """How many give the base to the reader, in each kind of turn."""
 ROUNDS_A_TURN = 5
-READ_BYTES_MAX_WAIT_MS = 50
+WAIT_MS = 50
+ENDING_S = 5.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -154,8 +155,13 @@ def _children(arguments: list[list[str]]) -> Iterator[list["subprocess.Popen[str
         yield children
     finally:
         for child in children:
-            child.kill()
-            child.wait()
+            assert child.stdin is not None
+            child.stdin.close()
+            try:
+                child.wait(ENDING_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
 
 
 def work(home: str, values: int) -> None:
@@ -208,8 +214,8 @@ class Reader:
 
     def _turn(self) -> None:
         wait_ms = self._links.wake_at_ms()
-        left = READ_BYTES_MAX_WAIT_MS if wait_ms is None else max(0, wait_ms - now_ms())
-        ready = {one for one, _ in self._poller.poll(min(left, READ_BYTES_MAX_WAIT_MS))}
+        left = WAIT_MS if wait_ms is None else max(0, wait_ms - now_ms())
+        ready = {one for one, _ in self._poller.poll(min(left, WAIT_MS))}
         if sys.stdin.fileno() in ready:
             self._obey(sys.stdin.readline().split())
         for one in self._links.collect(now_ms()):
@@ -237,6 +243,8 @@ class Reader:
             case ["go", count]:
                 self._holders, self._bytes, self._began_s = int(count), 0, time.perf_counter()
                 self._begin()
+            case []:  # the coordinator is gone
+                raise SystemExit
             case ["stop"]:
                 print("read", self._bytes, time.perf_counter() - self._began_s, flush=True)
                 self._holders = 0

@@ -21,8 +21,10 @@ from comind.p2p.shell.bulk import Stream, StreamKind
 
 MAX_SOURCES = 4
 """Holders that are asked at once."""
-WINDOW = 16
-"""Chunks that are asked for and have not come, over all sources; each has an equal share of it."""
+WINDOW = 8
+"""Chunks that are asked for and have not come, over all sources; each has an equal share of it.
+
+So much is on its way, and holds a round up, when one begins."""
 STALLED_MS = 3_000
 STEAL_AFTER_MS = 100
 """A chunk that was asked for so long ago may be asked of somebody else who has nothing else to do."""

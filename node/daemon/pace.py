@@ -6,8 +6,10 @@ round hardly notices. While no round moves, as much as is asked for. Knows nothi
 
 SHARE = 1 / 20
 """Of the round's chunks: so much is served beside them."""
-QUIET_MS = 300
-"""A round of which nothing moved for so long moves no bytes, if this node has nothing to gather or get."""
+QUIET_MS = 500
+"""A round of which nothing moved for so long moves no bytes, if this node has nothing to gather or get.
+
+Votes and their way to the disk, and what trainers do with a new base, take less."""
 STALLED_MS = 3_000
 """Nor does one of which nothing moved for so long, whatever is missing."""
 LATER_MS = 20
@@ -19,6 +21,10 @@ class Pace:
     def __init__(self) -> None:
         self._moved_ms = -STALLED_MS
         self._earned = 0.0
+
+    def begins(self, now_ms: int) -> None:
+        """A trainer offered, or a chief opened: chunks are about to move."""
+        self._moved_ms = now_ms
 
     def moved(self, now_ms: int) -> None:
         """A chunk of a round came or went."""

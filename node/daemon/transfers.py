@@ -131,6 +131,8 @@ class Transfers:
         match task:
             case FromPeer(event=ChunkCame(stream=stream)) if stream.kind is not StreamKind.SNAPSHOT:
                 self._pace.moved(self._now_ms())
+            case Brought() | Average() | Contribute() | Receive():
+                self._pace.begins(self._now_ms())
         yield from self._noting_moves(self._do(task))
 
     def _work(self) -> Iterator[Output]:

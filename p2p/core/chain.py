@@ -4,6 +4,7 @@ Knows nothing of views, links or disks: a block is immutable and knows no view (
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from comind.crypto.statement import digest
 from comind.p2p.core.errors import PeerMisbehaved
@@ -104,6 +105,7 @@ def genesis_committed(block: bytes) -> Committed:
 GENESIS_HEIGHT = Height(0)
 MAX_VALUES = MAX_CHUNKS * CHUNK_VALUES
 DECISIONS_TOLD = 8
+MAX_HEADERS_REMEMBERED = 256
 MAX_WEIGHT = (1 << 53) - 1
 """So that weights, and the sums of few of them, are exact in float64."""
 
@@ -243,7 +245,7 @@ class Chain:
         Raises:
             PeerMisbehaved: with what is wrong.
         """
-        header = read(Header, signed.header)
+        header = _header_of(signed)
         self._demand(header.height == self.next, "has a header of another height")
         self._demand(header.node in self.roster, "has a header of a node off the roster")
         self._demand(header.size <= MAX_VALUES, "has a header of a snapshot that is too large")
@@ -283,12 +285,12 @@ class Chain:
             roster = roster.with_change(change, Height(block.height))
         roster = roster.with_presence(frozenset(block.present))
         if block.rule == Rule.MEAN:
-            nodes = frozenset(read(Header, signed.header).node for signed in block.headers)
+            nodes = frozenset(_header_of(signed).node for signed in block.headers)
             roster = roster.with_average(Height(block.height), block.originator, nodes)
         return roster
 
     def incarnation_of(self, signed: SignedHeader) -> Incarnation:
-        return Incarnation(read(Header, signed.header).incarnation)
+        return Incarnation(_header_of(signed).incarnation)
 
     def _check_genesis(self, wire: bytes, block: Block) -> None:
         self._demand(bytes(block_hash(wire)) == self.network, "is another network's genesis")
@@ -352,7 +354,7 @@ class Chain:
         if block.rule == Rule.MEAN:
             self.round += 1
             for signed in block.headers:
-                header = read(Header, signed.header)
+                header = _header_of(signed)
                 self.runs[RunId(header.run)] = header.last_step
                 self.counted[NodeId(header.node)] = Counted(
                     RunId(header.run), header.last_step, Height(block.height)
@@ -389,6 +391,12 @@ def objection(
 ) -> str | None:
     """Say why this change cannot be in the block of this height, where these stand; None if it can."""
     return standing.objection(change, roster, settings, height) or roster.objection(change, settings)
+
+
+@lru_cache(maxsize=MAX_HEADERS_REMEMBERED)
+def _header_of(signed: SignedHeader) -> Header:
+    """Read a header, whose bytes are looked into again and again until its block is appended."""
+    return read(Header, signed.header)
 
 
 def _subject(change: object) -> tuple[str, bytes]:
