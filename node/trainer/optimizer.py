@@ -32,7 +32,11 @@ class FederatedAveraging(torch.optim.Optimizer):
     of it or set on it (parameter groups, state, hooks) is the inner optimizer's: schedulers, GradScaler and
     frameworks take it for one. Who steps the inner optimizer is counted, too.
 
-    Under DistributedDataParallel make it on every rank: rank 0 speaks, the examples of all are counted.
+    In a network with an adaptive door a slow trainer is called: its interval ends with the step that it is
+    in, and the next begins.
+
+    Under DistributedDataParallel make it on every rank: rank 0 speaks, the examples of all are counted. A
+    call is heard when the interval ends.
     """
 
     def __init__(

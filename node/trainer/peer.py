@@ -125,8 +125,9 @@ class Peer:
 
         They were trained from what `start` or the call before returned, on `weight` examples (which must be
         told where the network weighs examples). The call waits while the daemon sees the round progress, at
-        most `max_wait`; whatever comes of it, local work is neither lost nor counted twice. What was given is
-        not written to. `metrics` (at most 16 numbers) travel with the contribution.
+        most `max_wait`; whatever comes of it, local work is neither lost nor counted twice. Who is
+        `called` may average earlier than it meant to, with the examples so far. What was given is not written
+        to. `metrics` (at most 16 numbers) travel with the contribution.
 
         Without `start` before it, the first call starts: what `arrays` learnt before it is not counted.
 

@@ -153,6 +153,23 @@ def test_r5_a_chief_calls_at_the_time_that_it_asked_to_be_woken_at() -> None:
     assert woken_ms < stage.now_ms == began_ms + UNKNOWN_DEADLINE_MS
 
 
+def test_r5_status_tells_how_long_an_adaptive_door_waits_at_most() -> None:
+    """Its reason stays the same meanwhile, so that nobody is told anew of what has not changed."""
+    stage = as_chief(adaptive())
+    first, second = others(stage.chain, stage.number)
+    assert stage.member.picture(stage.now_ms).opens_in_ms == UNKNOWN_DEADLINE_MS
+    stage.hear(first, stage.ready(first))
+    before = stage.member.picture(stage.now_ms)
+    stage.now_ms += 1_200
+    for number in (first, second):
+        stage.beat(number)
+    after = stage.member.picture(stage.now_ms)
+    assert before.because == after.because == f"opens at its deadline, or when node-{second} is ready"
+    assert after.opens_in_ms == UNKNOWN_DEADLINE_MS - 1_200
+    stage.hear(second, stage.ready(second))
+    assert stage.member.picture(stage.now_ms).opens_in_ms is None
+
+
 def test_r5_a_member_hands_a_call_of_its_chief_to_its_trainer_once() -> None:
     stage = as_follower(adaptive(), trains=False)
     stage.step(TrainerAttached())
