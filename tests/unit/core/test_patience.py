@@ -49,6 +49,7 @@ def test_r11_patience_is_bounded_in_any_view_and_never_falls(view: int, first: i
 
 # -- when it ends -------------------------------------------------------------------------------------------
 
+
 def chief_number(chain: Chain, view: int = 0) -> int:
     leads = chief(chain.roster, chain.network, chain.next, View(view))
     return chain.roster.nodes().index(leads)
