@@ -200,7 +200,7 @@ def test_a_contributor_that_dies_after_its_upload_is_counted() -> None:
 def test_a_contributor_that_restarts_before_the_open_is_counted_under_its_new_incarnation() -> None:
     """R4: a higher incarnation's header supersedes a lower one's at the next OPEN."""
     cluster = Cluster.grown(trainers=4)
-    round, back = cluster.rounds + 1, not_the_chief(cluster)
+    round, back = cluster.rounds + 1, cluster.leads(view=3)  # who led last, so not at the next height either
     cluster.slow("lima" if back != "lima" else "berlin", train_ms=10_000)
     cluster.run_until(committed(round=round))
     cluster.run_until(ready(round=round + 1, by=back))
