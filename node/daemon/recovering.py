@@ -30,7 +30,7 @@ from comind.p2p.shell.addresses import Listen
 from comind.p2p.shell.links import Links
 from comind.p2p.shell.sockets import open_context
 
-ASK_MS = 20_000
+ASK_MS = 10_000
 """How long a node that is to move asks the new network for its first block."""
 
 
@@ -80,6 +80,13 @@ def move_over(
     old, chain, incarnation = _chain_of(home)
     log(f"asks network {invite.network.hex()[:8]} whether it goes on from {old.hex()[:8]}")
     wire = _ask_for_genesis(identity_of(home), invite, incarnation, seeds, ask_ms)
+    if wire is None:
+        here, there = old.hex()[:8], invite.network.hex()[:8]
+        raise ConfigError(
+            f"{home.path} belongs to network {here}, this invite to {there}, of which nobody answered in"
+            f" {ask_ms / 1_000:.0f} s to tell whether it goes on from {here}: start a member of it first,"
+            " or take another folder for it: comind node --home OTHER"
+        )
     if (wrong := why_not_moving(_checked(wire, invite), chain)) is not None:
         raise ConfigError(
             f"this invite's network is another one: {wrong};"
@@ -113,7 +120,12 @@ def _checked(wire: bytes, invite: Invite) -> Block:
 
 def _ask_for_genesis(
     identity: Identity, invite: Invite, incarnation: Incarnation, seeds: Sequence[str], ask_ms: int
-) -> bytes:
+) -> bytes | None:
+    """Return the first block of the invite's network; None if nobody answers in time.
+
+    Raises:
+        ConfigError: it does not let this node in.
+    """
     context = open_context()
     try:
         network, listen = NetworkId(invite.network), Listen("127.0.0.1", (0,))
@@ -128,7 +140,7 @@ def _ask_for_genesis(
 
 def _first_block(
     links: Links, invite: Invite, identity: Identity, seeds: Sequence[str], ask_ms: int
-) -> bytes:
+) -> bytes | None:
     poller = zmq.Poller()
     links.register(poller)
     for seed in dict.fromkeys((*seeds, *invite.seeds)):
@@ -149,10 +161,7 @@ def _first_block(
                         "the invite's network does not let this node in: ask a member's operator to run:"
                         f" comind allow {full_id(identity.node_id)}"
                     )
-    raise ConfigError(
-        f"nobody of the invite's network answered in {ask_ms / 1_000:.0f} s: start a member of it first, or"
-        " name one with --seed tcp://host:port; nothing was changed here"
-    )
+    return None
 
 
 def _trust_own_disk(node: NodeId, statement: bytes, signature: bytes) -> bool:
