@@ -1,0 +1,80 @@
+"""What a person asks of the exploration: which worlds, how far, and what came of it."""
+
+import argparse
+import gc
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.exploration.beginning import Bounds
+from tests.exploration.search import Found, Search
+from tests.exploration.worlds import WORLDS
+
+BUDGET = 150_000
+SECONDS = 90.0
+
+
+def main() -> int:
+    given = _parser().parse_args()
+    chosen = {name: bounds for name, bounds in WORLDS.items() if not given.world or name in given.world}
+    console = Console(highlight=False)
+    if unknown := set(given.world) - set(WORLDS):
+        console.print(f"no world is called {', '.join(sorted(unknown))}; there are: {', '.join(WORLDS)}")
+        return 2
+    table = _table()
+    broken = False
+    gc.freeze()
+    for name, bounds in chosen.items():
+        found = Search(bounds, given.states, given.seconds).run()
+        table.add_row(name, _told(bounds), *_counted(found))
+        if found.broken:
+            broken = True
+            console.print(f"in the world of {name}: {found.broken}\n{found.story}", markup=False)
+    console.print(table)
+    return int(broken)
+
+
+def _table() -> Table:
+    table = Table(box=None)
+    for title in ("world", "bounds"):
+        table.add_column(title)
+    for title in ("states", "transitions", "depth", "core steps", "CPU s"):
+        table.add_column(title, justify="right")
+    for title in ("explored", "broken"):
+        table.add_column(title)
+    return table
+
+
+def _told(bounds: Bounds) -> str:
+    """Say in a few words how large a world is."""
+    timers = min(bounds.patience, bounds.fires * bounds.members)
+    parts = [
+        f"{bounds.members} members",
+        f"{bounds.heights} height{'s' * (bounds.heights > 1)}",
+        f"{bounds.max_view + 1} views",
+        f"{timers} timers",
+        f"{bounds.crashes} crashes",
+        f"{bounds.faults} faults",
+        f"begins {bounds.begins}",
+    ]
+    return ", ".join(parts + ["snapshots at once"] * bounds.eager)
+
+
+def _counted(found: Found) -> tuple[str, ...]:
+    numbers = (found.states, found.transitions, found.depth, found.steps)
+    explored = "complete" if found.complete else "partial"
+    return (*(f"{number:,}" for number in numbers), f"{found.cpu_s:.0f}", explored, found.broken or "nothing")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/explore", description=__doc__)
+    parser.add_argument("world", nargs="*", help=f"which of: {', '.join(WORLDS)}; default: all")
+    parser.add_argument("--states", type=int, default=BUDGET, help="most states of one world (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help="most CPU seconds for one world (%(default)s)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
