@@ -11,7 +11,7 @@ from tests.exploration.search import Found, Search
 from tests.exploration.worlds import WORLDS
 
 BUDGET = 150_000
-SECONDS = 90.0
+SECONDS = 60.0
 
 
 def main() -> int:

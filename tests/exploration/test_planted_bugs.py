@@ -71,10 +71,11 @@ TWO = Bounds(members=2)
 CRASHING = Bounds(members=2, crashes=1, who=0)
 ONE_TIMER = Bounds(members=3, eager=True, patience=1)
 TWO_TIMERS = Bounds(members=3, eager=True, patience=2)
+THREE_TIMERS = Bounds(members=3, eager=True, patience=3)
 BUGS: list[tuple[Callable[[Patch], None], Bounds, str]] = [
     (one_vote_less, TWO, "S1|S2"),
     (votes_below, ONE_TIMER, "R12|S8|a vote below a promised view"),
-    (keeps_silent, TWO_TIMERS, "L1"),
+    (keeps_silent, THREE_TIMERS, "L1"),
     (forgets_its_promise, CRASHING, "S7|S8"),
     (forgets_the_lock, TWO_TIMERS, "S1|R13"),
 ]

@@ -19,6 +19,8 @@ from tests.exploration.promises import what_is_broken
 from tests.exploration.seat import Seat
 from tests.exploration.table import Outcome, Table
 
+MOST_WITHOUT_TIME = 2_000
+"""So many things at one moment are things that go round in a circle."""
 PATIENT_ROUNDS = 12
 """Whoever waits so many periods for a block, in a network that is whole, waits for ever."""
 
@@ -220,13 +222,13 @@ class World:
 
     def _calm(self, state: State, settled: set[State], path: list[State]) -> State:
         """Let happen what happens without time, until nothing is left or it is known how it ends."""
-        while state not in settled:
-            path.append(state)
-            choice = next(self._inevitable(state), None)
+        for _ in range(MOST_WITHOUT_TIME):
+            choice = None if state in settled else next(self._inevitable(state), None)
             if choice is None:
-                break
+                return state
+            path.append(state)
             state = self.apply(state, choice)
-        return state
+        raise Broken(Choice(0, "nothing"), "L1 is broken: it never comes to rest")
 
     def _inevitable(self, state: State) -> Iterator[Choice]:
         for at, number in enumerate(state.seats):
