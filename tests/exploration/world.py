@@ -155,11 +155,22 @@ class World:
                 outcome = table.outcome(number, letter)
                 if outcome.seat == number and not outcome.adds and not outcome.broken:
                     known.deaf_to |= bit
-                elif not self._changes_nothing(state, number, outcome):
+                elif self._changes_something(state, number, outcome):
                     yield Choice(at, letter)
 
-    def _changes_nothing(self, state: State, number: int, outcome: Outcome) -> bool:
-        return outcome.seat == number and not outcome.broken and not outcome.adds & ~state.post
+    def _changes_something(self, state: State, number: int, outcome: Outcome) -> bool:
+        return (
+            outcome.seat != number
+            or bool(outcome.broken)
+            or self._hearable(state.seats, outcome.adds) & ~state.post != 0
+        )
+
+    def _hearable(self, seats: tuple[int, ...], letters: int) -> int:
+        """Who is done hears nothing more."""
+        for at, number in enumerate(seats):
+            if self.table.known[number].done:
+                letters &= ~self.table.to[at]
+        return letters
 
     def _doings(self, state: State, faults: bool) -> Iterator[Choice]:
         for at, number in enumerate(state.seats):
@@ -288,10 +299,7 @@ class World:
         seats = state.seats
         if outcome.seat != number:
             seats = (*seats[:at], outcome.seat, *seats[at + 1 :])
-        post = state.post & ~outcome.drops | adds
-        for other, one in enumerate(seats):
-            if self.table.known[one].done:
-                post &= ~self.table.to[other]
+        post = self._hearable(seats, state.post & ~outcome.drops | adds)
         return State(seats, post, *state[2:])
 
     def _sendable(self, state: State, at: int, adds: int) -> int:
