@@ -195,7 +195,16 @@ class Gathering:
         refusal, announced = self.refused.get(node), self.announced.get(node)
         if refusal is None or announced is None or refusal.incarnation != announced.header.incarnation:
             return False
-        return refusal.upto is None or self.view <= refusal.upto
+        if refusal.upto is None:
+            return True
+        return self.view <= refusal.upto and not self._needs_all()
+
+    def _needs_all(self) -> bool:
+        """Whether no average opens without those whose contribution got lost: they are asked again (L1)."""
+        needed = 1 if self.here.chain.root == NO_ROOT else self.here.settings.min_peers
+        training = frozenset(self.people.training())
+        others = [node for node in self.announced if node in training and node not in self.refused]
+        return len(others) < needed
 
 
 def _recent_arrivals(chain: Chain) -> list[int | None]:

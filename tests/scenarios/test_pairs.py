@@ -4,12 +4,16 @@ from collections.abc import Callable
 
 import pytest
 
+from comind.p2p.core.effects import Lost
+from comind.p2p.core.messages import Open
+from comind.p2p.core.signing import open_hash
 from comind.p2p.core.words import Settings
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.moments import (
     Moment,
     caught_up,
     committed,
+    gave_up,
     locked,
     on_roster,
     opened,
@@ -115,3 +119,21 @@ def test_a_visitor_of_the_founder_s_first_minutes_freezes_nothing() -> None:
     cluster.run_until(on_roster("oslo"))
     cluster.kill("oslo")
     cluster.run_until(committed(round=cluster.rounds + 5))
+
+
+def test_a_chief_asks_again_for_a_contribution_that_it_cannot_do_without() -> None:
+    """L1: the first of two lost the other's once, and leads again before the other could open."""
+    cluster = Cluster.grown(trainers=2)
+    first, other = cluster.voters
+    if cluster.chief != first:
+        cluster.run_until(committed(round=cluster.rounds + 1))
+    round = cluster.rounds + 1
+    cluster.run_until(opened(round, view=0, by=first))
+    lost = cluster.lose(Open, by=other)
+    attempt = cluster.history.opens[-1]
+    broken = Lost(open_hash(attempt), cluster.node(other), "its stream broke")
+    cluster.process(first).happens(broken)
+    cluster.run_until(gave_up(view=2, by=first))
+    cluster.release(lost)
+    cluster.run_until(committed(round=round), within_ms=60_000)
+    assert cluster.contributors(round) == {first, other}
