@@ -145,7 +145,7 @@ class Gathering:
         """Return whose contributions of an OPEN can still be had, in roster order (R6)."""
         opened = frozenset(NodeId(read(Header, signed.header).node) for signed in headers)
         usable = opened.intersection(self._usable()) - self._counted_twice()
-        return self.here.chain.roster.in_order(usable)
+        return self.here.chain.roster.in_order(frozenset(one for one in usable if not self._is_lost(one)))
 
     def headers_of(self, nodes: tuple[NodeId, ...]) -> tuple[SignedHeader, ...]:
         return tuple(self.announced[node].signed for node in nodes)
@@ -192,12 +192,14 @@ class Gathering:
         return self.announced[node].header.incarnation == self.people.incarnation_of(node)
 
     def _is_refused(self, node: NodeId) -> bool:
+        return self._is_lost(node) and (self.refused[node].upto is None or not self._needs_all())
+
+    def _is_lost(self, node: NodeId) -> bool:
+        """Whether this view has lost it, or found it of no use."""
         refusal, announced = self.refused.get(node), self.announced.get(node)
         if refusal is None or announced is None or refusal.incarnation != announced.header.incarnation:
             return False
-        if refusal.upto is None:
-            return True
-        return self.view <= refusal.upto and not self._needs_all()
+        return refusal.upto is None or self.view <= refusal.upto
 
     def _needs_all(self) -> bool:
         """Whether no average opens without those whose contribution got lost: they are asked again (L1)."""

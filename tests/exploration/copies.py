@@ -30,7 +30,7 @@ DECIDES_NOTHING: dict[str, frozenset[str]] = {
     "Here": frozenset({"me", "signer", "verify", "now_ms", "actions", "names"}),
     "Discovery": frozenset({"lost_ms", "dialling", "known", "started_ms"}),
     "Link": frozenset({"heard_ms", "changed_ms", "greeting"}),
-    "Catchup": frozenset({"asked"}),
+    "Catchup": frozenset({"asked", "ranges", "moved_ms", "named"}),
     "Pledges": frozenset({"_record", "seen"}),
     "Desk": frozenset({"told"}),
     "Round": frozenset({"began_ms", "fed_ms", "due_ms", "blocks", "ballots", "order"}),
@@ -67,11 +67,15 @@ def portrait(member: Member, with_counts: bool) -> Hashable:
 
 
 def _remainder(member: Member) -> Iterator[Hashable]:
-    here, people, asked = member.here, member.people, member.catchup.asked
+    here, people, catchup = member.here, member.people, member.catchup
     period_ms = here.settings.patience_ms
     yield here.me.incarnation
     yield frozenset((node, incarnation) for node, (incarnation, _) in member.pledges.seen.items())
-    yield None if asked is None else (asked[0], min(here.now_ms - asked[1], period_ms))
+    yield frozenset(catchup.asked.items())
+    yield tuple(
+        (one.first, one.end, one.peer, one.blocks is None, min(here.now_ms - one.asked_ms, period_ms))
+        for one in catchup.ranges
+    )
     yield None if people.had_quorum else min(here.now_ms - people.started_ms, period_ms)
     yield frozenset(
         node for node, link in people.links.items() if link.heard_ms > people.skipped_ms.get(node, -1)

@@ -99,7 +99,7 @@ class Search:
             try:
                 settles = self.world.settles(way, self._settled)
             except Broken as why:
-                why.path = [*self._path(number), (state, why.choice)]
+                why.path = [*self._path(number), *why.path]
                 raise
             if not settles:
                 lost = " after all on its way was lost" if way is silent else ""

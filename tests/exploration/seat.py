@@ -9,7 +9,7 @@ happens before a timer or after it.
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from comind.p2p.core.effects import (
     Action,
@@ -201,7 +201,7 @@ class Seat:
                 self.receiving.pop(self.ground.attempts[open], None)
                 self._happens(happening)
             case FetchFailed(root, peer):
-                self.fetching = {one for one in self.fetching if (one.root, one.peer) != (root, peer)}
+                self._stops_giving(peer, root)
                 self._happens(happening)
             case _:
                 self._happens(happening)
@@ -236,14 +236,20 @@ class Seat:
             if receive.averager == peer:
                 self._soon.append(Lost(receive.open, peer, "its link went down"))
         for fetch in sorted(self.fetching, key=lambda one: one.root):
-            if fetch.peer == peer:
+            if peer in fetch.holders:
                 self._soon.append(FetchFailed(fetch.root, peer, "its link went down"))
         for lost in self._soon:
             if isinstance(lost, Lost):
                 self.averaging.pop(self.ground.attempts[lost.open], None)
                 self.receiving.pop(self.ground.attempts[lost.open], None)
             elif isinstance(lost, FetchFailed):
-                self.fetching = {one for one in self.fetching if one.peer != peer}
+                self._stops_giving(peer, lost.root)
+
+    def _stops_giving(self, peer: NodeId, root: Root) -> None:
+        """One holder of a snapshot that is being fetched gives it no more."""
+        fetches = {one for one in self.fetching if one.root == root}
+        left = {replace(one, holders=tuple(node for node in one.holders if node != peer)) for one in fetches}
+        self.fetching = (self.fetching - fetches) | {one for one in left if one.holders}
 
     def _happens(self, event: Event) -> None:
         assert self.member is not None
@@ -287,8 +293,10 @@ class Seat:
                 self._say((averager,), Chunks(self.ground.attempts[open]))
             case Receive(open):
                 self.receiving[self.ground.attempts[open]] = action
-            case Fetch():
-                self.fetching.add(action)
+            case Fetch(root, _, holders):
+                self.fetching = {one for one in self.fetching if one.root != root}
+                if holders:
+                    self.fetching.add(action)
             case Forget(open):
                 attempt = self.ground.attempts[open]
                 self.receiving.pop(attempt, None)

@@ -216,10 +216,10 @@ class Table:
             doings.append(Doing(over, 0, lost))
             doings.append(Doing(0, 0, lost, fault=True))
         for fetch in seat.fetching:
-            peer = self.nodes.index(fetch.peer)
-            there = 1 << self.letter(peer, at, Holds(Root(fetch.root)))
-            failed = FetchFailed(fetch.root, fetch.peer, "it does not hold it")
-            doings.append(Doing(there, 0, Held(fetch.root)))
-            doings.append(Doing(0, there, failed))
-            doings.append(Doing(there, 0, failed, fault=True))
+            for holder in fetch.holders:
+                there = 1 << self.letter(self.nodes.index(holder), at, Holds(Root(fetch.root)))
+                failed = FetchFailed(fetch.root, holder, "it does not hold it")
+                doings.append(Doing(there, 0, Held(fetch.root)))
+                doings.append(Doing(0, there, failed))
+                doings.append(Doing(there, 0, failed, fault=True))
         return doings

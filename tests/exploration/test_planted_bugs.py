@@ -85,7 +85,8 @@ BUGS: list[tuple[Callable[[Patch], None], Bounds, str]] = [
 def test_a_planted_bug_is_found(
     bug: Callable[[Patch], None], bounds: Bounds, promise: str, monkeypatch: Patch
 ) -> None:
+    search = Search(bounds, budget=30_000)
     bug(monkeypatch)
-    found = Search(bounds, budget=30_000).run()
+    found = search.run()
     assert re.match(promise, found.broken), found.broken
     assert found.story

@@ -197,16 +197,25 @@ class World:
                 yield Choice(other, LinkDown(self.table.nodes[one]), one)
 
     def settles(self, state: State, settled: set[State]) -> bool:
-        """Whether all is committed soon, if from now on all is heard, all runs, and time passes (L1)."""
-        path: list[State] = []
-        for _ in range(PATIENT_ROUNDS):
-            state = self._calm(state, settled, path)
-            if state in settled or all(self.table.known[number].done for number in state.seats):
-                settled.update(path)
-                return True
-            for at, number in enumerate(state.seats):
-                if not self.table.known[number].done:
-                    state = self._checked(self._alone(state, at, Fire()), Choice(at, Fire()))
+        """Whether all is committed soon, if from now on all is heard, all runs, and time passes (L1).
+
+        Raises:
+            Broken: a promise breaks on the way, which is its path.
+        """
+        path: list[tuple[State, Choice]] = []
+        try:
+            for _ in range(PATIENT_ROUNDS):
+                state = self._calm(state, settled, path)
+                if state in settled or all(self.table.known[number].done for number in state.seats):
+                    settled.update(state for state, _ in path)
+                    return True
+                for at, number in enumerate(state.seats):
+                    if not self.table.known[number].done:
+                        path.append((state, Choice(at, Fire())))
+                        state = self._checked(self._alone(state, at, Fire()), Choice(at, Fire()))
+        except Broken as why:
+            why.path = path
+            raise
         return False
 
     def silenced(self, state: State) -> State:
@@ -231,13 +240,13 @@ class World:
                     answers |= 1 << self.table.letter(at, other, committed)
         return answers
 
-    def _calm(self, state: State, settled: set[State], path: list[State]) -> State:
+    def _calm(self, state: State, settled: set[State], path: list[tuple[State, Choice]]) -> State:
         """Let happen what happens without time, until nothing is left or it is known how it ends."""
         for _ in range(MOST_WITHOUT_TIME):
             choice = None if state in settled else next(self._inevitable(state), None)
             if choice is None:
                 return state
-            path.append(state)
+            path.append((state, choice))
             state = self.apply(state, choice)
         raise Broken(Choice(0, "nothing"), "L1 is broken: it never comes to rest")
 
