@@ -244,7 +244,10 @@ class Journal:
         signatures = self.signer.take()
         if self._over or self._lost:
             return
-        self._buffer += encode(stepped(event, now_ms, step, signatures))
+        try:
+            self._buffer += encode(stepped(event, now_ms, step, signatures))
+        except (TypeError, ValueError) as why:
+            self._end(f"there is no way to write down a {type(event).__name__} or what came of it: {why}")
 
     def note_failure(self, event: Event, now_ms: int, why: Exception) -> None:
         """Note the event at which the core failed: the daemon ends, and this is what to look into."""

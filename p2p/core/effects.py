@@ -8,7 +8,6 @@ any later `Promise`; what follows it need not wait. A driver may put the records
 transaction, as long as it is before the sends of all of them.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -275,8 +274,8 @@ class Bar:
     A link that stands with one of them ends, once what was sent before has gone out.
     """
 
-    denied: Mapping[NodeId, str]
-    """By whom, and why."""
+    denied: tuple[tuple[NodeId, str], ...]
+    """Each with by whom, and why."""
     allowed: frozenset[NodeId] | None
     """Who dials this node must be one of these; None: anybody may."""
 

@@ -128,7 +128,7 @@ class Member:
         self._removed_at: Height | None = None
         self._expelled = ""
         """By whom this node was removed, and why; or what a quorum of voters says of that."""
-        self._bar = Bar({}, None)
+        self._bar = Bar((), None)
         self._gone = False
 
     def step(self, event: Event, now_ms: int) -> Step:
@@ -466,7 +466,8 @@ class Member:
         standing, roster = self.here.chain.standing, self.here.chain.roster
         may = frozenset(standing.allowed) | frozenset(roster.nodes())
         allowed = may if self.here.settings.admission == "list" else None
-        bar = Bar({node: str(ruling) for node, ruling in standing.denied.items()}, allowed)
+        denied = sorted((node, str(ruling)) for node, ruling in standing.denied.items())
+        bar = Bar(tuple(denied), allowed)
         if bar != self._bar:
             self._bar = bar
             self.here.do(bar)

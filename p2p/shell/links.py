@@ -68,7 +68,7 @@ class Links(BulkSpeaker):
         """Own dials that gave way to another connection, and until when they are read still."""
         self._leaving: dict[Channel, int] = {}
         """Those that were turned away, and until when the last word has time to get out."""
-        self._bar = Bar({}, None)
+        self._bar = Bar((), None)
         self._news: list[News] = []
         self._now_ms = 0
         self._encoded: tuple[Message, bytes] | None = None
@@ -285,8 +285,8 @@ class Links(BulkSpeaker):
             self._join(channel, link)
 
     def _why_barred(self, peer: NodeId, dialled: bool) -> TurnedAway | None:
-        if peer in self._bar.denied:
-            return TurnedAway(denied=True, because=self._bar.denied[peer][:400])
+        if (because := dict(self._bar.denied).get(peer)) is not None:
+            return TurnedAway(denied=True, because=because[:400])
         if not dialled and self._bar.allowed is not None and peer not in self._bar.allowed:
             return TurnedAway(denied=False, because="")
         return None

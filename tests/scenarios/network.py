@@ -299,8 +299,8 @@ class Network:
 
 def _why_barred(end: End, peer: NodeId, dialled: bool) -> TurnedAway | None:
     """What this end says to a peer to which it gives no link."""
-    if peer in end.bar.denied:
-        return TurnedAway(denied=True, because=end.bar.denied[peer])
+    if (because := dict(end.bar.denied).get(peer)) is not None:
+        return TurnedAway(denied=True, because=because)
     if not dialled and end.bar.allowed is not None and peer not in end.bar.allowed:
         return TurnedAway(denied=False, because="")
     return None

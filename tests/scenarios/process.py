@@ -96,7 +96,7 @@ class Process:
         """How long a promise or a block takes to reach the disk."""
         self.trainer: Trainer | None = None
         self.plane = Plane(self, disk, world.network, world.clock)
-        self.bar = Bar({}, None)
+        self.bar = Bar((), None)
         self.expelled = ""
         """By whom and why, if that ended it."""
         self.answers: list[Answer] = []

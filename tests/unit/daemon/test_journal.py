@@ -24,6 +24,7 @@ from comind.node.daemon.journal import (
     Record,
     Start,
     Stepped,
+    digest_of,
     encode,
     event_of,
     read,
@@ -34,7 +35,20 @@ from comind.node.daemon.replaying import CannotReplay, Differs, Played, replay
 from comind.p2p.core import round as round_module
 from comind.p2p.core.chain import Chain
 from comind.p2p.core.discovery import Discovery
-from comind.p2p.core.effects import Commit, Event, Note, Reached, Step, TrainerOffered, Woken
+from comind.p2p.core.effects import (
+    Action,
+    Answer,
+    Bar,
+    CallTrainer,
+    Commit,
+    Event,
+    Gone,
+    Note,
+    Reached,
+    Step,
+    TrainerOffered,
+    Woken,
+)
 from comind.p2p.core.here import Me
 from comind.p2p.core.member import Member
 from comind.p2p.core.messages import Message
@@ -79,6 +93,32 @@ def test_every_event_is_read_as_it_was_noted(event: Event, now_ms: int) -> None:
     assert again == record
     assert repr(event_of(again)) == repr(event)  # NaN is no equal of itself
     assert len(again.digests) == 8
+
+
+ODD_ACTIONS: list[Action] = [
+    Bar(((ME.node, "lima: it flips bits"),), frozenset({ME.node})),
+    Bar((), None),
+    Answer(ticket=1, done=True, line="decided"),
+    CallTrainer(),
+    Gone("lima: it flips bits"),
+]
+"""What comes of few events."""
+
+
+@pytest.mark.parametrize("action", ODD_ACTIONS, ids=lambda action: type(action).__name__)
+def test_every_action_has_a_digest_of_its_own(action: Action) -> None:
+    assert digest_of(action) == digest_of(action) != digest_of(Note("because"))
+    assert len(digest_of(action)) == 8
+
+
+def test_what_cannot_be_written_down_ends_the_journal_and_not_the_daemon(tmp_path: Path) -> None:
+    log = _Log()
+    journal, _, member = a_journal(tmp_path / "journal", log)
+    journal.begin(member)
+    journal.note(Woken(), 1, Step((Note({b"key": 1}),), None))  # type: ignore[arg-type]
+    journal.note(Woken(), 2, Step((), None))
+    assert len(log) == 1
+    assert log[0].startswith("the journal ends here: there is no way to write down a Woken")
 
 
 def test_an_event_of_another_version_is_no_event() -> None:

@@ -145,7 +145,7 @@ def test_what_a_stranger_calls_an_address_is_not_dialled(address: str, nodes: No
 
 
 def denying(*nodes: Node) -> Bar:
-    return Bar({node.id: "lima: it flips bits" for node in nodes}, None)
+    return Bar(tuple((node.id, "lima: it flips bits") for node in nodes), None)
 
 
 @pytest.mark.parametrize("who", ["dialler", "dialled"])
@@ -166,7 +166,7 @@ def test_a_denied_identity_gets_no_link_and_is_told_why(who: str, nodes: Nodes, 
 
 def test_who_is_on_no_list_may_not_dial_and_can_be_dialled(nodes: Nodes, loop: Loop) -> None:
     keeper, known, stranger = nodes(limits=QUICK), nodes(), nodes()
-    keeper.links.bar(Bar({}, frozenset({known.id})))
+    keeper.links.bar(Bar((), frozenset({known.id})))
     known.dial(keeper)
     stranger.dial(keeper)
     loop.until(lambda: keeper.ups(known) and stranger.downs(keeper))
