@@ -13,6 +13,7 @@ import msgpack
 
 from comind.crypto.identity import Identity, verify
 from comind.crypto.invite import Invite
+from comind.node.daemon import failpoints
 from comind.node.daemon.disk import Disk
 from comind.node.daemon.founding import identity_of
 from comind.node.daemon.options import Options, host_name
@@ -98,6 +99,8 @@ def assembled(
         stack.callback(plane.close)
         trainers = Trainers(home.socket_path)
         stack.callback(trainers.close)
+        if (point := failpoints.armed_in(environ)) is not None:
+            failpoints.arm(point, log, (store, snapshots, plane, links))
         seeds = [*options.seeds, *invite.seeds, *(one for several in known.values() for one in several)]
         yield Parts(
             home=home,
