@@ -18,6 +18,7 @@ STEP_S = 0.02
 
 def main(home: str, step_s: float = STEP_S) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    sys.stdout.write("begins\n")
     chance = np.random.default_rng()
     peer = comind.join(home=home)
     weights = peer.start({"weights": np.zeros(VALUES, np.float32)})
