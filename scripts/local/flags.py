@@ -240,7 +240,7 @@ def _at(parser: argparse.ArgumentParser, flag: str, text: str, nodes: int, round
 def _pause(parser: argparse.ArgumentParser, text: str, nodes: int, rounds: int) -> Pause:
     where, colon, seconds = text.rpartition(":")
     try:
-        pause_s = float(seconds) if colon else math.nan
+        pause_s = float(seconds) if colon and ":" in where else math.nan
     except ValueError:
         pause_s = math.nan
     if not 0 < pause_s <= MOST_PAUSE_S:
@@ -268,6 +268,10 @@ def _partition(parser: argparse.ArgumentParser, text: str, nodes: int, rounds: i
     _check_round(parser, flag, last, rounds)
     if last < first:
         parser.error(f"argument {flag}: round {last} is before round {first}")
+    if last == rounds:
+        parser.error(
+            f"argument {flag}: it has to end before the last round, {rounds}: nobody would get over it"
+        )
     there = [node for side in sides for node in side]
     for node in range(nodes):
         if there.count(node) != 1:

@@ -180,6 +180,8 @@ class Network:
             self._do(deed)
         for node in self.nodes.values():
             self._look_after(node)
+        if any(node.is_paused for node in self.nodes.values()):
+            self._progress_s = now_s
         if now_s - self._progress_s > self.plan.patience_s:
             raise Broken(f"nothing came for {self.plan.patience_s:.0f} s: {self._what_is_waited_for()}")
         if now_s - self._measured_s > _MEASURE_EVERY_S:

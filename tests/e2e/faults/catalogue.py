@@ -61,11 +61,10 @@ def everyone(stage: Stage, wish: Wish, chance: random.Random) -> None:
 
 
 def random_kills(stage: Stage, wish: Wish, chance: random.Random) -> None:
+    """Nobody helps: the first kill that the network does not get over by itself ends them all."""
     for _ in range(wish.kills):
         what = "daemon" if chance.random() < 0.7 else "trainer"
-        stage.is_killed(
-            chance.choice(stage.nodes), what
-        )  # nobody helps: a run ends with the first that needs it
+        stage.tell(stage.is_killed(chance.choice(stage.nodes), what))
 
 
 def goodput(stage: Stage, wish: Wish, chance: random.Random) -> None:
@@ -210,3 +209,4 @@ def _far(stage: Stage, wish: Wish) -> None:
     for _ in range(wish.times):
         run = stage.is_killed(stage.chief_or_not("chief", random.Random(0)), "daemon")
         run.fault = f"chief killed, every word {DELAY_MS} ms late"
+        stage.tell(run)

@@ -9,7 +9,7 @@ deaths.
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,14 @@ class Judge:
             if is_ < was:
                 yield f"S8: its {what} went back from {was} to {is_}"
         self.seen[disk.name] = now
+
+
+def wrong_with_trainers(homes: Sequence[Path]) -> list[str]:
+    return [line for home in homes for line in wrong_with_trainer(home / "trainer.log")]
+
+
+READERS: tuple[Callable[[Sequence[Path]], list[str]], ...] = (wrong_with_trainers,)
+"""Who else reads the folders of nodes after a run, and says what is wrong there."""
 
 
 def wrong_with_trainer(log: Path) -> list[str]:

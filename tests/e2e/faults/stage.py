@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from comind.p2p.core.words import Settings
-from tests.e2e.faults.judge import Judge, read_disk, wrong_with_trainer
+from tests.e2e.faults.judge import READERS, Judge, read_disk
 from tests.e2e.faults.points import needs_a_dead_chief
 from tests.e2e.faults.watch import Watch
 from tests.e2e.real_network import Node, RealNetwork
@@ -61,7 +61,7 @@ class Stage:
 
     @property
     def homes(self) -> list[Path]:
-        """Where each node keeps what is its own: for whoever reads more from them after a run."""
+        """Where each node keeps what is its own."""
         return [node.home.path for node in self.nodes]
 
     def __enter__(self) -> Self:
@@ -87,7 +87,7 @@ class Stage:
             return [str(why)]
         self.network.stop_daemons()
         lines = self._judge.read_all([read_disk(home) for home in self.homes])
-        return lines + [line for home in self.homes for line in wrong_with_trainer(home / "trainer.log")]
+        return lines + [line for reader in READERS for line in reader(self.homes)]
 
     # -- faults ---------------------------------------------------------------------------------------------
 

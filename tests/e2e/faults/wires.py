@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 PORT = 7700
+_SOMETIMES = ("-m", "statistic", "--mode", "random", "--probability")
 
 
 def why_not() -> str:
@@ -24,7 +25,7 @@ def why_not() -> str:
     try:
         _run("ip", "netns", "add", probe)
         try:
-            _run("ip", "netns", "exec", probe, "iptables", "-A", "INPUT", "-s", "10.0.0.1", "-j", "DROP")
+            _run("ip", "netns", "exec", probe, "iptables", "-A", "INPUT", *_SOMETIMES, "0.1", "-j", "DROP")
         finally:
             _run("ip", "netns", "del", probe)
     except RuntimeError as why:
@@ -70,8 +71,7 @@ class Wires:
     def lose(self, share: float) -> None:
         """Drop this share of all packets."""
         for number in range(len(self._spaces)):
-            self._filter(number, "-i", "eth0", "-m", "statistic", "--mode", "random",
-                         "--probability", str(share))  # fmt: skip
+            self._filter(number, "-i", "eth0", *_SOMETIMES, str(share))
 
     def slow(self, kbit: int) -> None:
         """Let each member send so much in a second, and no more."""

@@ -46,7 +46,7 @@ def test_trainers_die_nodes_stand_still_and_links_are_cut() -> None:
         ("--kill-trainer Paris:3", "argument --kill-trainer: there is no node 'Paris'"),
         ("--kill-trainer 2:3 --kill-trainer 2:3", "the same one is killed twice in one round"),
         ("--late 2:5 --kill-trainer 2:5", "argument --kill-trainer: Oslo is not there yet in round 5"),
-        ("--pause 2:3", "argument --pause: '2' is no NODE:ROUND"),
+        ("--pause 2:3", "argument --pause: '2:3' is no NODE:ROUND:SECONDS, as in 2:10:5"),
         ("--pause 2:3:soon", "argument --pause: '2:3:soon' is no NODE:ROUND:SECONDS, as in 2:10:5"),
         ("--pause 2:3:0", "argument --pause: '2:3:0' is no NODE:ROUND:SECONDS, as in 2:10:5"),
         ("--pause 2:31:1", "argument --pause: there is no round 31; there are 1 to 30"),
@@ -58,6 +58,7 @@ def test_trainers_die_nodes_stand_still_and_links_are_cut() -> None:
         ("--partition 1,2|2,3,4,5@3-4", "argument --partition: Oslo is on two sides; each node is on one"),
         ("--partition 1|2,3,4,5@4-3", "argument --partition: round 3 is before round 4"),
         ("--partition 1|2,3,4,5@4-31", "argument --partition: there is no round 31; there are 1 to 30"),
+        ("--partition 1|2,3,4,5@4-30", "argument --partition: it has to end before the last round, 30"),
         (
             "--partition 1|2,3,4,5@4-8 --partition 2|1,3,4,5@8-9",
             "argument --partition: one begins before the other has ended",
