@@ -13,6 +13,7 @@ import msgpack
 
 from comind.crypto.identity import Identity, verify
 from comind.crypto.invite import Invite
+from comind.node.daemon import failpoints
 from comind.node.daemon.disk import Disk
 from comind.node.daemon.founding import identity_of
 from comind.node.daemon.journal import Journal, JournalFile
@@ -105,6 +106,8 @@ def assembled(
         stack.callback(plane.close)
         trainers = Trainers(home.socket_path)
         stack.callback(trainers.close)
+        if (point := failpoints.armed_in(environ)) is not None:
+            failpoints.arm(point, log, (store, snapshots, plane, links))
         seeds = [*options.seeds, *invite.seeds, *(one for several in known.values() for one in several)]
         me = Me(identity.node_id, name, addresses, incarnation, options.no_lead)
         yield Parts(

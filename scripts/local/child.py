@@ -25,15 +25,29 @@ _PIPE_BYTES = 1 << 16
 class Child:
     """One process. What it says goes to its log; standard output can come to the runner instead."""
 
-    def __init__(self, module: str, arguments: Sequence[str], log: Path, *, reports: bool = False) -> None:
-        """Start `python -m module` with these arguments: anyone can read them, so they hold no secret."""
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        log: Path,
+        *,
+        reports: bool = False,
+        hears: bool = False,
+        environ: Mapping[str, str] | None = None,
+        inside: Sequence[str] = (),
+    ) -> None:
+        """Start `python -m module` with these arguments: anyone can read them, so they hold no secret.
+
+        `hears`: what is given to `tell` comes on its standard input. `environ` is added to its environment;
+        `inside` is a command that becomes the one after it, such as `ip netns exec NAME`.
+        """
         self.log = log
         with open(log, "ab") as file:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                [*inside, sys.executable, "-m", module, *arguments],
                 cwd=ROOT,
-                env=_environ(os.environ),
-                stdin=subprocess.DEVNULL,
+                env=_environ(os.environ) | dict(environ or {}),
+                stdin=subprocess.PIPE if hears else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if reports else file,
                 stderr=file,
                 start_new_session=True,
@@ -54,6 +68,15 @@ class Child:
     def read(self) -> bytes:
         """Return what came on it; empty at its end."""
         return os.read(self.pipe, _PIPE_BYTES)
+
+    def tell(self, line: str) -> None:
+        """Write a line to its standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n".encode())
+        self._process.stdin.flush()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
 
     def wait(self) -> int:
         return self._process.wait()
@@ -76,8 +99,9 @@ class Child:
         self._process.terminate()
 
     def close(self) -> None:
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        for pipe in (self._process.stdout, self._process.stdin):
+            if pipe is not None:
+                pipe.close()
 
     def last_words(self) -> str:
         """Return the end of its log, on one line."""
@@ -90,6 +114,7 @@ def end(children: Iterable[Child], patience_s: float) -> list[Child]:
     running = [child for child in children if child.exit_code() is None]
     for child in running:
         child.terminate()
+        child.send_signal(signal.SIGCONT)  # who is stopped hears nothing
     until_s = time.monotonic() + patience_s
     while running and time.monotonic() < until_s:
         time.sleep(_PAUSE_S)

@@ -5,8 +5,11 @@ A bad flag is one line on standard error and exit code 2. Knows nothing of how a
 
 import argparse
 import math
+import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,6 +18,7 @@ from scripts.local.digits import FOLDS
 from scripts.local.split import Dirichlet, Iid, Split
 
 MOST_NODES = 128
+MOST_PAUSE_S = 600.0
 RESTART_AFTER = 3
 """Averages that the others make before a killed daemon is started again."""
 
@@ -25,6 +29,24 @@ class At:
 
     node: int
     round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A node whose processes stand still for so long, from this round on."""
+
+    node: int
+    round: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """Sides of the network that do not reach each other from round `first` until average `last` is made."""
+
+    sides: tuple[tuple[int, ...], ...]
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +64,9 @@ class Plan:
     late: tuple[At, ...] = ()
     kills: tuple[At, ...] = ()
     kill_chief_at: tuple[int, ...] = ()
+    trainer_kills: tuple[At, ...] = ()
+    pauses: tuple[Pause, ...] = ()
+    partitions: tuple[Partition, ...] = ()
     random_kills: int = 0
     pace_s: float = 0.0
     """An interval takes a trainer at least so long."""
@@ -84,6 +109,9 @@ def read(arguments: Sequence[str]) -> Plan:
         late=at(given.late, "--late"),
         kills=at(given.kill, "--kill"),
         kill_chief_at=tuple(sorted(given.kill_chief_at)),
+        trainer_kills=at(given.kill_trainer, "--kill-trainer"),
+        pauses=tuple(_pause(parser, text, nodes, rounds) for text in given.pause),
+        partitions=tuple(_partition(parser, text, nodes, rounds) for text in given.partition),
         random_kills=given.random_kills,
         pace_s=given.pace,
         patience_s=given.patience,
@@ -129,6 +157,13 @@ def _parser() -> argparse.ArgumentParser:
         f" this round; it is started again {RESTART_AFTER} averages later")  # fmt: skip
     add("--kill-chief-at", type=whole(1, 100_000), action="append", default=[], metavar="ROUND",
         help="SIGKILL the daemon of whoever leads this round, likewise")  # fmt: skip
+    add("--kill-trainer", action="append", default=[], metavar="NODE:ROUND", help="SIGKILL this node's"
+        " trainer during this round, likewise")  # fmt: skip
+    add("--pause", action="append", default=[], metavar="NODE:ROUND:SECONDS", help="SIGSTOP this node's"
+        " daemon and trainer during this round, for so long")  # fmt: skip
+    add("--partition", action="append", default=[], metavar="A|B@ROUND-ROUND", help="cut all links between"
+        " these sides (nodes with commas between) from the first round until the last one's average is made,"
+        " or neither side can; Linux")  # fmt: skip
     add("--random-kills", type=whole(0, 10_000), default=0, metavar="N", help="SIGKILL random daemons and"
         " trainers, one by one; each takes some 15 rounds to get over")  # fmt: skip
     add("--pace", type=_seconds, default=0.0, metavar="SECONDS", help="let an interval take at least so long,"
@@ -202,6 +237,49 @@ def _at(parser: argparse.ArgumentParser, flag: str, text: str, nodes: int, round
     return At(_node(parser, flag, node, nodes), int(round))
 
 
+def _pause(parser: argparse.ArgumentParser, text: str, nodes: int, rounds: int) -> Pause:
+    where, colon, seconds = text.rpartition(":")
+    try:
+        pause_s = float(seconds) if colon and ":" in where else math.nan
+    except ValueError:
+        pause_s = math.nan
+    if not 0 < pause_s <= MOST_PAUSE_S:
+        parser.error(
+            f"argument --pause: {text!r} is no NODE:ROUND:SECONDS, as in 2:10:5; SECONDS is at most"
+            f" {MOST_PAUSE_S:.0f}"
+        )
+    at = _at(parser, "--pause", where, nodes, rounds)
+    return Pause(at.node, at.round, pause_s)
+
+
+def _partition(parser: argparse.ArgumentParser, text: str, nodes: int, rounds: int) -> Partition:
+    flag = "--partition"
+    named, _, when = text.rpartition("@")
+    span = re.fullmatch(r"([0-9]+)-([0-9]+)", when)
+    sides = tuple(
+        tuple(_node(parser, flag, node, nodes) for node in side.split(","))
+        for side in named.split("|")
+        if span
+    )
+    if span is None or len(sides) < 2:
+        parser.error(f"argument {flag}: {text!r} is no A|B@ROUND-ROUND, as in 1,2|3,{name_of(3)},5@10-14")
+    first, last = map(int, span.groups())
+    _check_round(parser, flag, first, rounds)
+    _check_round(parser, flag, last, rounds)
+    if last < first:
+        parser.error(f"argument {flag}: round {last} is before round {first}")
+    if last == rounds:
+        parser.error(
+            f"argument {flag}: it has to end before the last round, {rounds}: nobody would get over it"
+        )
+    there = [node for side in sides for node in side]
+    for node in range(nodes):
+        if there.count(node) != 1:
+            on = "no side" if node not in there else "two sides"
+            parser.error(f"argument {flag}: {name_of(node)} is on {on}; each node is on one")
+    return Partition(sides, first, last)
+
+
 def _node(parser: argparse.ArgumentParser, flag: str, text: str, nodes: int) -> int:
     names = [name_of(node).casefold() for node in range(nodes)]
     if text.isdecimal() and 1 <= int(text) <= nodes:
@@ -234,6 +312,21 @@ def _check_cast(parser: argparse.ArgumentParser, plan: Plan) -> None:
     for kill in plan.kills:
         if kill.round <= starts.get(kill.node, 0):
             parser.error(f"argument --kill: {name_of(kill.node)} is not there yet in round {kill.round}")
+    for flag, others in (("--kill-trainer", plan.trainer_kills), ("--pause", plan.pauses)):
+        for other in others:
+            if other.round <= starts.get(other.node, 0):
+                parser.error(
+                    f"argument {flag}: {name_of(other.node)} is not there yet in round {other.round}"
+                )
+    if len({(pause.node, pause.round) for pause in plan.pauses}) < len(plan.pauses):
+        parser.error("argument --pause: the same node is paused twice in one round")
+    if len(set(plan.trainer_kills)) < len(plan.trainer_kills):
+        parser.error("argument --kill-trainer: the same one is killed twice in one round")
+    spans = sorted((one.first, one.last) for one in plan.partitions)
+    if any(later[0] <= earlier[1] for earlier, later in pairwise(spans)):
+        parser.error("argument --partition: one begins before the other has ended")
+    if plan.partitions and sys.platform != "linux":
+        parser.error("argument --partition: who dials whom can be told on Linux only")
     if len(set(plan.kills)) < len(plan.kills) or len(set(plan.kill_chief_at)) < len(plan.kill_chief_at):
         parser.error("arguments --kill and --kill-chief-at: the same one is killed twice in one round")
 

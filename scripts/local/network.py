@@ -14,8 +14,9 @@ from comind.node.daemon import founding
 from comind.p2p.core.words import Settings
 from scripts.local.child import Child, end
 from scripts.local.digits import Examples
-from scripts.local.faults import Deed, Fault, Faults, Kill, Kind, Start
+from scripts.local.faults import Deed, Fault, Faults, Kill, Kind, Start, sides
 from scripts.local.flags import Plan
+from scripts.local.forwarder import READY
 from scripts.local.learning import steps_in_epoch
 from scripts.local.ledger import Ledger
 from scripts.local.node import Node
@@ -56,7 +57,8 @@ class Network:
         self._progress_s = self.began_s
         self._measured_s = 0.0
         self._told_round = 0
-        ports = free_pairs(plan.nodes, secrets.randbelow(10_000))
+        self._forwarder: Child | None = None
+        ports = free_pairs(2 * plan.nodes, secrets.randbelow(10_000))
         self.nodes = {
             name: Node(
                 name,
@@ -66,8 +68,11 @@ class Network:
                 hear_status=self._hear_status,
                 hear_report=self._hear_report,
             )
-            for name, port in zip(plan.names, ports, strict=True)
+            for name, port in zip(plan.names, ports[: plan.nodes], strict=True)
         }
+        if plan.partitions:
+            for node, port in zip(self.nodes.values(), ports[plan.nodes :], strict=True):
+                node.advertised = f"tcp://127.0.0.1:{port}"
         for number, part in enumerate(parts):
             part.save(self._rows(number))
         held_out.save(self._held_out)
@@ -83,6 +88,7 @@ class Network:
         if self.plan.baselines:
             self._train_baselines()
         self._found()
+        self._start_forwarder()
         self._start_all()
         while not self._is_over():
             self._turn()
@@ -120,10 +126,31 @@ class Network:
         settings = Settings(rounds=plan.rounds, start_at=plan.start_at)
         founder, *others = self.nodes.values()
         founder.prepare()
-        invite = founding.found(founder.home, NETWORK, founder.name, settings, (founder.address,), None)
+        invite = founding.found(founder.home, NETWORK, founder.name, settings, (founder.advertised,), None)
         for node in (founder, *others):
             node.invite(invite)
         self.began_s = self._progress_s = time.monotonic()
+
+    def _start_forwarder(self) -> None:
+        """Have every link pass through a process that can cut it, if that was asked for."""
+        if not self.plan.partitions:
+            return
+        fronts = [
+            f"{node.name}:{node.advertised.rpartition(':')[2]}={node.address.rpartition(':')[2]}"
+            for node in self.nodes.values()
+        ]
+        log = self._folder / "forwarder.log"
+        self._forwarder = Child("scripts.local.forwarder", fronts, log, hears=True)
+        self._extra.append(self._forwarder)
+        until_s = time.monotonic() + _START_S
+        while READY not in log.read_text():
+            if self._forwarder.exit_code() is not None or time.monotonic() > until_s:
+                raise Broken(f"the forwarder between the nodes failed: {self._forwarder.last_words()}")
+            time.sleep(_TURN_S)
+
+    def _order(self, line: str) -> None:
+        if self._forwarder is not None:
+            self._forwarder.tell(line)
 
     def _start_all(self) -> None:
         nodes = [node for number, node in enumerate(self.nodes.values()) if number not in self._late]
@@ -134,11 +161,13 @@ class Network:
         while not founder.is_watched and time.monotonic() < until_s:
             self._turn()
         for node in others:
-            self._start(node, founder.address)
+            self._start(node, founder.advertised)
 
     def _start(self, node: Node, seed: str | None) -> None:
         """Start a node; its trainer follows when its daemon listens, else it would start one of its own."""
         node.start_daemon(seed)
+        pids = [f"{one.name}={one.daemon.pid}" for one in self.nodes.values() if one.daemon is not None]
+        self._order("pids " + "\t".join(pids))
         if node.trainer is None:
             self._trains_when_watched.add(node.name)
 
@@ -151,6 +180,8 @@ class Network:
             self._do(deed)
         for node in self.nodes.values():
             self._look_after(node)
+        if any(node.is_paused for node in self.nodes.values()):
+            self._progress_s = now_s
         if now_s - self._progress_s > self.plan.patience_s:
             raise Broken(f"nothing came for {self.plan.patience_s:.0f} s: {self._what_is_waited_for()}")
         if now_s - self._measured_s > _MEASURE_EVERY_S:
@@ -225,11 +256,17 @@ class Network:
     # -- what befalls it ------------------------------------------------------------------------------------
 
     def _do(self, deed: Deed) -> None:
+        if deed.kind == Kind.PARTITION:
+            self._cut_or_heal(deed)
+            return
         node = self.nodes[deed.node]
         match deed:
             case Kill(kind=Kind.KILL_TRAINER):
                 node.kill_trainer()
                 self.ledger.nodes[node.name].begin_anew()
+                self._tell_kill(deed)
+            case Kill(kind=Kind.PAUSE):
+                node.pause()
                 self._tell_kill(deed)
             case Kill():
                 node.kill_daemon()
@@ -239,15 +276,28 @@ class Network:
                 self.faults.started(deed, time.monotonic())
                 self._trains_when_watched.add(node.name)
                 self._view.say(f"{node.name}'s trainer is started again: {deed.because}", "green")
+            case Start(kind=Kind.PAUSE):
+                node.go_on()
+                self.faults.started(deed, time.monotonic())
+                self._view.say(f"{node.name} goes on: {deed.because}", "green")
             case Start(kind=Kind.LATE):
                 seed = self._seed_for(node)
                 self.faults.started(deed, time.monotonic())
-                self._start(node, seed.address)
+                self._start(node, seed.advertised)
                 self._view.say(f"{node.name} starts, and joins through {seed.name}: {deed.because}", "green")
             case Start():
                 self.faults.started(deed, time.monotonic())
-                self._start(node, self._seed_for(node).address)
+                self._start(node, self._seed_for(node).advertised)
                 self._view.say(f"{node.name}'s daemon is started again: {deed.because}", "green")
+
+    def _cut_or_heal(self, deed: Deed) -> None:
+        if isinstance(deed, Kill):
+            self._order(f"cut {deed.node}")
+            self._tell_kill(deed)
+        else:
+            self._order("heal")
+            self.faults.started(deed, time.monotonic())
+            self._view.say(f"the links are back: {deed.because}", "green")
 
     def _seed_for(self, node: Node) -> Node:
         """A member that is up, and not the founder where there is another one."""
@@ -257,17 +307,28 @@ class Network:
 
     def _tell_kill(self, kill: Kill) -> None:
         self.faults.killed(kill, time.monotonic())
-        what = "trainer" if kill.kind == Kind.KILL_TRAINER else "daemon"
-        whose = f"the chief, {kill.node}" if kill.kind == Kind.KILL_CHIEF else kill.node
-        round = self.ledger.newest + 1
-        self._view.say(f"round {round} ({kill.phase}): SIGKILL to the {what} of {whose}", "bold red")
+        match kill.kind:
+            case Kind.KILL_TRAINER:
+                what = f"SIGKILL to the trainer of {kill.node}"
+            case Kind.KILL_CHIEF:
+                what = f"SIGKILL to the daemon of the chief, {kill.node}"
+            case Kind.PAUSE:
+                what = f"SIGSTOP to daemon and trainer of {kill.node}, for {kill.lasts_s:g} s"
+            case Kind.PARTITION:
+                what = f"no link between {sides(kill.node)}"
+            case _:
+                what = f"SIGKILL to the daemon of {kill.node}"
+        self._view.say(f"round {self.ledger.newest + 1} ({kill.phase}): {what}", "bold red")
 
     def _tell_recovery(self, fault: Fault) -> None:
         assert fault.recovery_s is not None
         if fault.kind == Kind.LATE:
             line = f"{fault.node} is counted, {fault.recovery_s:.2f} s after it was started"
+        elif fault.kind == Kind.PARTITION:
+            line = f"all are counted again, {fault.recovery_s:.2f} s after the links were back"
         else:
-            line = f"the network averages again, {fault.recovery_s:.2f} s after {fault.node} was killed"
+            what = "paused" if fault.kind == Kind.PAUSE else "killed"
+            line = f"the network averages again, {fault.recovery_s:.2f} s after {fault.node} was {what}"
         self._view.say(line, "bold green")
 
     # -- looking --------------------------------------------------------------------------------------------
@@ -306,6 +367,8 @@ class Network:
 
     def _state_of(self, name: str) -> str:
         told, node = self.ledger.nodes[name], self.nodes[name]
+        if node.is_paused:
+            return "paused"
         if node.daemon is None:
             return "killed" if told.joined else "not started"
         if told.finished is not None:

@@ -4,6 +4,7 @@ Starts, kills and reads them. Knows nothing of why.
 """
 
 import selectors
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -35,6 +36,10 @@ class Node:
         self.name = name
         self.home = Home(folder)
         self.address = f"tcp://127.0.0.1:{port}"
+        """What it listens on."""
+        self.advertised = self.address
+        """What it tells others, and what they join by."""
+        self.is_paused = False
         self.daemon: Child | None = None
         self.trainer: Child | None = None
         self.daemon_peak_bytes = 0
@@ -61,7 +66,7 @@ class Node:
 
     def start_daemon(self, seed: str | None) -> None:
         arguments = ["--home", str(self.home.path), "--name", self.name, "--listen", self.address]
-        arguments += ["--advertise", self.address]
+        arguments += ["--advertise", self.advertised]
         arguments += ["--seed", seed] if seed is not None else []
         self.daemon = Child("comind.node.daemon", arguments, self.home.log_file)
 
@@ -143,6 +148,17 @@ class Node:
         return self.trainer is not None and self.trainer.exit_code() == 0
 
     # -- both -----------------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """SIGSTOP both, until `go_on`."""
+        self.is_paused = True
+        for child in self.children:
+            child.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self.is_paused = False
+        for child in self.children:
+            child.send_signal(signal.SIGCONT)
 
     @property
     def children(self) -> list[Child]:

@@ -158,13 +158,15 @@ def _draw_faults(axes: Axes, faults: Sequence[FaultResult], *, with_names: bool)
     for fault in sorted(faults, key=lambda fault: fault.round):
         color, place = (LATE if fault.kind == Kind.LATE else FAULT), _place(fault)
         axes.axvline(place, color=color, linewidth=1.0, alpha=0.55, zorder=1)
+        if fault.last_round is not None:
+            axes.axvspan(place, max(place, fault.last_round + 0.5), color=color, alpha=0.07, zorder=0)
         if len(faults) > MOST_TEXTS:
             continue
         left = place if place + width < right else place - width
         level = next((level for level, end in enumerate(ends) if end < left), len(ends))
         ends[level : level + 1] = [left + width]
-        who = f"{fault.node}: " if with_names else ""
-        then = "counted" if fault.kind == Kind.LATE else "next average"
+        who = f"{fault.node}: " if with_names and fault.kind != Kind.PARTITION else ""
+        then = _THEN.get(Kind(fault.kind), "next average")
         took = "never" if fault.recovery_seconds is None else f"{fault.recovery_seconds:.2f} s later"
         axes.annotate(
             f"{who}{_WHAT[Kind(fault.kind)]}\n{then} {took}",
@@ -185,7 +187,7 @@ def _draw_returns(axes: Axes, results: Results) -> None:
     for fault in results.faults if len(results.faults) <= MOST_RETURNS else ():
         counted = [one.round for one in results.rounds if fault.node in one.contributors]
         again = next((round for round in counted if round >= fault.round), None)
-        if fault.kind == Kind.LATE or again is None or again == fault.round:
+        if fault.kind in (Kind.LATE, Kind.PARTITION) or again is None or again == fault.round:
             continue
         axes.axvline(again, color=LATE, linewidth=1.0, alpha=0.45, zorder=1)
         axes.annotate(
@@ -201,6 +203,13 @@ def _draw_returns(axes: Axes, results: Results) -> None:
         )
 
 
+def _hurt(fault: FaultResult) -> list[str]:
+    """Whom it befell: of a partition, those who are not on its largest side."""
+    sides = [side.split(",") for side in fault.node.split("|")]
+    largest = max(sides, key=len) if len(sides) > 1 else []
+    return [name for side in sides if side is not largest for name in side]
+
+
 def _place(fault: FaultResult) -> float:
     """It happened after one average, and before the next."""
     return fault.round - 0.5
@@ -211,11 +220,16 @@ _WHAT = {
     Kind.KILL: "killed",
     Kind.KILL_CHIEF: "chief killed",
     Kind.KILL_TRAINER: "trainer killed",
+    Kind.PAUSE: "paused",
+    Kind.PARTITION: "links cut",
 }
 
 
+_THEN = {Kind.LATE: "counted", Kind.PARTITION: "once back, all counted"}
+
+
 def _draw_rows(axes: Axes, results: Results) -> None:
-    """A row for each node: dots where it was counted, crowns where it led, a cross where it was killed."""
+    """A row for each node: dots where it was counted, crowns where it led, a cross where it was hurt."""
     names = [node.name for node in results.nodes]
     for place, name in enumerate(names):
         counted = [one.round for one in results.rounds if name in one.contributors and one.chief != name]
@@ -227,7 +241,8 @@ def _draw_rows(axes: Axes, results: Results) -> None:
                 )
     for fault in results.faults:
         color, mark = (LATE, ">") if fault.kind == Kind.LATE else (FAULT, "X")
-        axes.plot(_place(fault), names.index(fault.node), mark, color=color, markersize=7, zorder=4)
+        for name in _hurt(fault):
+            axes.plot(_place(fault), names.index(name), mark, color=color, markersize=7, zorder=4)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(colors=GREY, labelsize=9, length=0)

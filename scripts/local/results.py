@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from scripts.local.faults import Fault, Kind
-from scripts.local.flags import Plan
+from scripts.local.faults import Fault, Kind, sides
+from scripts.local.flags import Partition, Plan
 from scripts.local.ledger import Ledger
 from scripts.local.view import size
 
@@ -49,8 +49,11 @@ class RoundResult(msgspec.Struct, frozen=True):
 class FaultResult(msgspec.Struct, frozen=True):
     kind: str
     node: str
+    """Of a partition, the sides: `Oslo,Lima|Kyoto`."""
     round: int
     recovery_seconds: float | None
+    last_round: int | None = None
+    """Of a partition: the last average that was made apart."""
 
 
 class Results(msgspec.Struct, frozen=True):
@@ -82,7 +85,8 @@ def results_of(
         pooled_accuracy=ledger.pooled[-1] if ledger.pooled else None,
         rounds=tuple(_round(ledger, round) for round in sorted(ledger.averages)),
         faults=tuple(
-            FaultResult(fault.kind.value, fault.node, fault.round, fault.recovery_s) for fault in faults
+            FaultResult(fault.kind.value, fault.node, fault.round, fault.recovery_s, fault.last_round)
+            for fault in faults
         ),
         setup=_setup(plan, rows, ledger, measured),
     )
@@ -128,6 +132,9 @@ def _setup(plan: Plan, rows: Sequence[int], ledger: Ledger, measured: Measured) 
         "late": [f"{plan.names[at.node]}:{at.round}" for at in plan.late],
         "kill": [f"{plan.names[at.node]}:{at.round}" for at in plan.kills],
         "kill_chief_at": list(plan.kill_chief_at),
+        "kill_trainer": [f"{plan.names[at.node]}:{at.round}" for at in plan.trainer_kills],
+        "pause": [f"{plan.names[one.node]}:{one.round}:{one.seconds:g}" for one in plan.pauses],
+        "partition": [_partition(plan, one) for one in plan.partitions],
         "random_kills": plan.random_kills,
         "rows": dict(zip(ledger.names, rows, strict=True)),
         "seconds": measured.seconds,
@@ -141,6 +148,11 @@ def _setup(plan: Plan, rows: Sequence[int], ledger: Ledger, measured: Measured) 
         "python": sys.version.split()[0],
         "versions": {name: version(name) for name in ("comind", "numpy", "scikit-learn", "torch")},
     }
+
+
+def _partition(plan: Plan, one: Partition) -> str:
+    named = "|".join(",".join(plan.names[node] for node in side) for side in one.sides)
+    return f"{named}@{one.first}-{one.last}"
 
 
 # -- for a person -------------------------------------------------------------------------------------------
@@ -196,6 +208,14 @@ def _fault_line(fault: FaultResult) -> Text:
             return Text(f"{fault.node} led round {fault.round} and was killed: the next average came {took}")
         case Kind.KILL_TRAINER:
             return Text(f"{fault.node}'s trainer was killed in round {fault.round}: next average {took}")
+        case Kind.PAUSE:
+            return Text(f"{fault.node} stood still in round {fault.round}: the next average came {took}")
+        case Kind.PARTITION:
+            made = 1 + (fault.last_round or 0) - fault.round
+            apart = (
+                f"{sides(fault.node)} had no link from round {fault.round} on, and {made} averages were made"
+            )
+            return Text(f"{apart}; once it was back, all were counted {took}")
         case _:
             return Text(f"{fault.node} was killed in round {fault.round}: the next average came {took}")
 

@@ -7,6 +7,8 @@ knowing is a note.
 from scripts.local.faults import Faults, Kind
 from scripts.local.ledger import Ledger
 
+_TOO_SOON = ": all averages were made before all were counted again; give it time with --pace or --rounds"
+
 
 def broken_promises(ledger: Ledger, faults: Faults) -> list[str]:
     """Return one line for each promise that did not hold."""
@@ -19,6 +21,7 @@ def broken_promises(ledger: Ledger, faults: Faults) -> list[str]:
         *(f"what was asked for did not come about: {line}" for line in faults.open),
         *(
             f"the network did not get over {fault.kind} of {fault.node} in round {fault.round}"
+            + (_TOO_SOON if fault.kind == Kind.PARTITION else "")
             for fault in faults.told
             if fault.recovery_s is None and fault.kind != Kind.LATE and fault.round <= ledger.rounds
         ),

@@ -23,6 +23,7 @@ _STYLES = {
     "training": "cyan",
     "joining": "magenta",
     "killed": "bold red",
+    "paused": "bold red",
     "finished": "bold green",
 }
 

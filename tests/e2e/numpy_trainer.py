@@ -18,6 +18,7 @@ STEP_S = 0.02
 
 def main(home: str, step_s: float = STEP_S, values: float = VALUES) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    sys.stdout.write("begins\n")
     chance, size = np.random.default_rng(), int(values)
     peer = comind.join(home=home)
     weights = peer.start({"weights": np.zeros(size, np.float32)})

@@ -36,6 +36,8 @@ class Node:
         """What it listens on."""
         self.advertised = self.address
         """What it tells others, and what they join by."""
+        self.inside: tuple[str, ...] = ()
+        """The command in which its daemon runs, such as `ip netns exec NAME`."""
         self.daemon: Child | None = None
         self.trainer: Child | None = None
 
@@ -59,10 +61,17 @@ class RealNetwork:
         name: str = "test",
         names: Sequence[str] = CITIES,
         behind: Callable[[str], str] | None = None,
+        places: Sequence[tuple[str, tuple[str, ...]]] = (),
     ) -> None:
-        """`behind` tells, for the address at which a node listens, the one that it advertises."""
+        """`behind` tells, for the address at which a node listens, the one that it advertises.
+
+        `places`: for each node the address at which it listens, and the command in which its daemon runs;
+        else all are on the loopback.
+        """
         ports = free_pairs(members, hash(str(folder)) % 5_000)
         self.nodes = [Node(names[number], folder, port) for number, port in enumerate(ports)]
+        for node, place in zip(self.nodes, places, strict=False):
+            node.address, node.inside = place
         for node in self.nodes:
             node.advertised = behind(node.address) if behind else node.address
         self.daemon_module = daemon_module
@@ -78,15 +87,20 @@ class RealNetwork:
 
     # -- processes ------------------------------------------------------------------------------------------
 
-    def start(self, node: Node, through: Node | None = None) -> None:
-        """Start a node's daemon; its first start takes the address of the member that it joins through."""
+    def start(self, node: Node, through: Node | None = None, *, failpoint: str = "") -> None:
+        """Start a node's daemon; its first start takes the address of the member that it joins through.
+
+        `failpoint`: where it is to kill itself (`comind.node.daemon.failpoints`).
+        """
         prepare(node.home)
         if node is not self.nodes[0]:
             remember_invite(node.home, Invite(self.invite.network, self.invite.key, ()))
         arguments = ["--home", str(node.home.path), "--name", node.name, "--listen", node.address]
         arguments += ["--advertise", node.advertised]
         arguments += ["--seed", through.advertised] if through else []
-        node.daemon = Child(self.daemon_module, arguments, node.home.log_file)
+        environ = {"COMIND_FAILPOINT": failpoint} if failpoint else {}
+        log = node.home.log_file
+        node.daemon = Child(self.daemon_module, arguments, log, environ=environ, inside=node.inside)
 
     def train(self, node: Node, *arguments: str, module: str = "tests.e2e.numpy_trainer") -> None:
         node.trainer = Child(module, [str(node.home.path), *arguments], node.home.path / "trainer.log")

@@ -65,6 +65,33 @@ def test_everyone_leads_three_times_in_nine_averages(tmp_path: Path) -> None:
         assert [rows[name] for name in one["contributors"]] == one["weights"]
 
 
+def test_a_trainer_dies_a_node_stands_still_and_links_are_cut(tmp_path: Path) -> None:
+    if sys.platform != "linux":
+        pytest.skip("--partition needs Linux")
+    asked = "--nodes 4 --rounds 48 --pace 0.1 --no-baselines --kill-trainer 2:4 --pause 3:10:1"
+    links = ["--partition", "Lisbon,Oslo,Lima|Nairobi@20-24"]
+    done = subprocess.run(
+        [*SCRIPT, *asked.split(), *links, "--json", "run.json", "--picture", "run.png"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=CEILING_S,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert len({node["final_digest"] for node in run["nodes"]}) == 1
+    faults = {fault["kind"]: fault for fault in run["faults"]}
+    assert faults.keys() == {"kill-trainer", "pause", "partition"}
+    assert all(fault["recovery_seconds"] > 0 for fault in run["faults"])
+    cut = faults["partition"]
+    assert (cut["node"], cut["last_round"]) == ("Lisbon,Oslo,Lima|Nairobi", 24)
+    apart = [one for one in run["rounds"] if cut["round"] < one["round"] <= 24]
+    assert apart
+    assert not any("Nairobi" in one["contributors"] for one in apart)
+    assert "no link between Lisbon, Oslo, Lima and Nairobi" in done.stdout
+    assert (tmp_path / "run.png").stat().st_size > 10_000
+
+
 def test_ctrl_c_ends_every_process_and_removes_the_folder(tmp_path: Path) -> None:
     environ = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(

@@ -1,8 +1,9 @@
 """What befalls whom, and when? The ledger is told what daemons would tell; no process is started."""
 
-from scripts.local.faults import STALLED_S, Deed, Fault, Faults, Kill, Kind, Start
-from scripts.local.flags import At, Plan
+from scripts.local.faults import PARTED_S, STALLED_S, Deed, Fault, Faults, Kill, Kind, Start
+from scripts.local.flags import At, Partition, Pause, Plan
 from scripts.local.ledger import Ledger
+from scripts.local.reports import Interval
 from tests.unit.local_network.ledgers import NAMES, average, status
 
 
@@ -21,6 +22,7 @@ class Stage:
         down = {fault.node for fault in self.faults.down()}
         for name in NAMES:
             if name not in down:
+                self.ledger.hear_report(name, Interval(round, True, "", 0.1, 0.9, 100 * round))
                 for new in self.ledger.hear_status(name, status(name, round, lines, phase=phase), self.now_s):
                     self.over += self.faults.averaged(new)
 
@@ -30,7 +32,8 @@ class Stage:
             done.append(deed)
             if isinstance(deed, Kill):
                 self.faults.killed(deed, self.now_s)
-                self.ledger.ended(deed.node)
+                if deed.kind in (Kind.KILL, Kind.KILL_CHIEF):
+                    self.ledger.ended(deed.node)
             else:
                 self.faults.started(deed, self.now_s)
         return done
@@ -122,3 +125,69 @@ def test_random_kills_come_one_by_one_when_everyone_is_counted_again() -> None:
         kills += sum(isinstance(deed, Kill) for deed in stage.act())
     assert kills == 2
     assert stage.faults.open == []
+
+
+def test_a_trainer_is_killed_and_started_three_averages_later() -> None:
+    stage = Stage(Plan(nodes=3, trainer_kills=(At(1, 3),)))
+    stage.hear(1, "gathering")
+    assert stage.act() == []
+    stage.hear(2, "voting")
+    assert stage.act() == [Kill(Kind.KILL_TRAINER, "Oslo", "voting")]
+    stage.hear(4)
+    assert stage.act() == []
+    stage.hear(5)
+    assert stage.act() == [Start(Kind.KILL_TRAINER, "Oslo", "3 averages were made without it")]
+    assert [fault.recovery_s for fault in stage.faults.told] == [0.0]
+
+
+def test_a_pause_ends_by_the_clock_and_is_got_over_with_the_next_average() -> None:
+    stage = Stage(Plan(nodes=3, pauses=(Pause(2, 2, 4.0),)))
+    stage.hear(1, "averaging")
+    assert stage.act() == [Kill(Kind.PAUSE, "Nairobi", "averaging", lasts_s=4.0)]
+    stage.now_s = 3.0
+    stage.hear(9)
+    assert stage.act() == []
+    stage.now_s = 4.0
+    assert stage.act() == [Start(Kind.PAUSE, "Nairobi", "4 s are over")]
+    assert [fault.recovery_s for fault in stage.faults.told] == [3.0]
+
+
+def test_a_node_that_is_killed_while_it_is_paused_is_started_for_the_kill() -> None:
+    stage = Stage(Plan(nodes=3, pauses=(Pause(2, 2, 4.0),), kills=(At(2, 3),)))
+    stage.hear(1, "averaging")
+    stage.act()
+    stage.hear(2, "averaging")
+    stage.act()
+    stage.now_s = 4.0
+    assert stage.act() == [Start(Kind.PAUSE, "Nairobi", "4 s are over")]
+    assert [(fault.kind, fault.down) for fault in stage.faults.told] == [
+        (Kind.PAUSE, False),
+        (Kind.KILL, True),
+    ]
+
+
+def test_links_are_cut_until_the_average_that_was_asked_for_and_all_are_counted_again() -> None:
+    stage = Stage(Plan(nodes=3, partitions=(Partition(((0, 1), (2,)), 3, 5),)))
+    stage.hear(2, "gathering")
+    assert stage.act() == [Kill(Kind.PARTITION, "Lisbon,Oslo|Nairobi", "gathering", last_round=5)]
+    stage.now_s = 1.0
+    stage.hear(4, contributors=NAMES[:2])
+    assert stage.act() == []
+    stage.hear(5, contributors=NAMES[:2])
+    assert stage.act() == [Start(Kind.PARTITION, "Lisbon,Oslo|Nairobi", "average 5 is made")]
+    stage.now_s = 1.5
+    stage.hear(6, contributors=NAMES[:2])
+    assert stage.over == []
+    stage.now_s = 2.0
+    stage.hear(7)
+    assert [(fault.recovery_s, fault.round, fault.last_round) for fault in stage.over] == [(1.0, 3, 5)]
+
+
+def test_a_partition_in_which_no_side_can_average_ends() -> None:
+    stage = Stage(Plan(nodes=3, partitions=(Partition(((0,), (1,), (2,)), 3, 5),)))
+    stage.hear(2, "gathering")
+    stage.act()
+    stage.now_s = PARTED_S
+    assert stage.act() == []
+    stage.now_s = PARTED_S + 0.1
+    assert stage.act() == [Start(Kind.PARTITION, "Lisbon|Oslo|Nairobi", "no average came for 20 s")]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local.flags import At, read
+from scripts.local.flags import At, Partition, Pause, read
 from scripts.local.split import Dirichlet, Iid
 
 
@@ -28,9 +28,41 @@ def test_everything_can_be_asked_for(tmp_path: Path) -> None:
     assert plan.start_at == 3
 
 
+def test_trainers_die_nodes_stand_still_and_links_are_cut() -> None:
+    flags = "--kill-trainer oslo:4 --pause 3:5:2.5"
+    links = "--partition 1,Oslo|3,4,kyoto@8-11 --partition 1|2|3,4,5@12-12"
+    plan = read(f"{flags} {links}".split())
+    assert plan.trainer_kills == (At(1, 4),)
+    assert plan.pauses == (Pause(2, 5, 2.5),)
+    assert plan.partitions == (
+        Partition(((0, 1), (2, 3, 4)), 8, 11),
+        Partition(((0,), (1,), (2, 3, 4)), 12, 12),
+    )
+
+
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
+        ("--kill-trainer Paris:3", "argument --kill-trainer: there is no node 'Paris'"),
+        ("--kill-trainer 2:3 --kill-trainer 2:3", "the same one is killed twice in one round"),
+        ("--late 2:5 --kill-trainer 2:5", "argument --kill-trainer: Oslo is not there yet in round 5"),
+        ("--pause 2:3", "argument --pause: '2:3' is no NODE:ROUND:SECONDS, as in 2:10:5"),
+        ("--pause 2:3:soon", "argument --pause: '2:3:soon' is no NODE:ROUND:SECONDS, as in 2:10:5"),
+        ("--pause 2:3:0", "argument --pause: '2:3:0' is no NODE:ROUND:SECONDS, as in 2:10:5"),
+        ("--pause 2:31:1", "argument --pause: there is no round 31; there are 1 to 30"),
+        ("--pause 2:3:1 --pause 2:3:2", "argument --pause: the same node is paused twice in one round"),
+        ("--partition 1,2", "argument --partition: '1,2' is no A|B@ROUND-ROUND, as in 1,2|3,Lima,5@10-14"),
+        ("--partition 1,2@3-4", "argument --partition: '1,2@3-4' is no A|B@ROUND-ROUND"),
+        ("--partition 1,2|3,4,6@3-4", "argument --partition: there is no node '6'"),
+        ("--partition 1,2|3,4@3-4", "argument --partition: Kyoto is on no side; each node is on one"),
+        ("--partition 1,2|2,3,4,5@3-4", "argument --partition: Oslo is on two sides; each node is on one"),
+        ("--partition 1|2,3,4,5@4-3", "argument --partition: round 3 is before round 4"),
+        ("--partition 1|2,3,4,5@4-31", "argument --partition: there is no round 31; there are 1 to 30"),
+        ("--partition 1|2,3,4,5@4-30", "argument --partition: it has to end before the last round, 30"),
+        (
+            "--partition 1|2,3,4,5@4-8 --partition 2|1,3,4,5@8-9",
+            "argument --partition: one begins before the other has ended",
+        ),
         ("--nodes 1", "argument --nodes: '1' is no whole number from 2 to 128"),
         ("--nodes many", "argument --nodes: 'many' is no whole number from 2 to 128"),
         ("--rounds 0", "argument --rounds: '0' is no whole number from 1 to 100000"),

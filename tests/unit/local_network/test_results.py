@@ -49,7 +49,13 @@ def test_the_json_has_the_promised_shape(results: Results) -> None:
         "seconds",
         "bytes",
     }
-    assert written["faults"][0].keys() == {"kind", "node", "round", "recovery_seconds"}
+    assert written["faults"][0].keys() == {
+        "kind",
+        "node",
+        "round",
+        "recovery_seconds",
+        "last_round",
+    }
     assert isinstance(written["setup"], dict)
 
 
