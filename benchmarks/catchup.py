@@ -233,7 +233,9 @@ class Reader:
                 case Ask() | Grant() | ChunkList() | Chunk() | Refuse():
                     self._plane.say(output, self._links)
                 case Held():
-                    self._snapshots.keep(frozenset())
+                    gone = self._snapshots.held()
+                    self._snapshots.forget(gone)
+                    self._snapshots.keep(frozenset(), gone)
                     self._begin()
                 case FetchFailed():
                     self._begin()

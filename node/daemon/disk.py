@@ -23,6 +23,10 @@ QUIET_S = 0.3
 """Chores wait until no record came for so long."""
 
 
+_Kept = tuple[frozenset[Root], frozenset[Root]]
+"""What is needed, and what is thrown away."""
+
+
 class Disk:
     """The disk thread. `put`, `keep` and `settle` return at once; `wakeup` is set when more is durable."""
 
@@ -41,6 +45,7 @@ class Disk:
         self._pieces: list[Piece] = []
         self._waiting: list[Entry] = []
         self._kept: frozenset[Root] | None = None
+        self._gone: frozenset[Root] = frozenset()
         self._chores: deque[Iterator[None]] = deque()
         self._put: Ticket = 0
         self._durable: Ticket = 0
@@ -77,10 +82,11 @@ class Disk:
             self._pieces.append(piece)
             self._changed.notify()
 
-    def keep(self, roots: frozenset[Root]) -> None:
-        """Let go of all snapshots but these, after the records that were put."""
+    def keep(self, roots: frozenset[Root], gone: frozenset[Root]) -> None:
+        """Throw away the files of what is `gone`, and begun ones but of `roots`, after the records put."""
         with self._changed:
             self._kept = roots
+            self._gone |= gone
             self._changed.notify()
 
     def settle(self, root: Root) -> None:
@@ -120,7 +126,7 @@ class Disk:
         if pieces and self._journal is not None:
             self._journal.write(pieces)
         if kept is not None:
-            self._snapshots.keep(kept)
+            self._snapshots.keep(*kept)
         if entries or pieces or kept is not None:
             return True
         if self._closing:
@@ -128,7 +134,9 @@ class Disk:
         self._one_slice()
         return True
 
-    def _wait(self) -> tuple[list[Entry], list[Piece], frozenset[Root] | None, Ticket]:
+    def _wait(
+        self,
+    ) -> tuple[list[Entry], list[Piece], _Kept | None, Ticket]:
         with self._changed:
             while not (self._waiting or self._pieces or self._kept is not None or self._closing):
                 left_s = self._quiet_left_s()
@@ -137,7 +145,8 @@ class Disk:
                 self._changed.wait(left_s)
             entries, self._waiting = self._waiting, []
             pieces, self._pieces = self._pieces, []
-            kept, self._kept = self._kept, None
+            kept, self._kept = (None if self._kept is None else (self._kept, self._gone)), None
+            self._gone = frozenset()
             return entries, pieces, kept, self._put
 
     def _quiet_left_s(self) -> float | None:

@@ -331,8 +331,9 @@ class Loop:
                 parts.links.undial(peer)
             case Drop(peer=peer, because=because):
                 self._drop(Misbehaved(peer, because))
-            case Keep(roots=roots):
-                parts.disk.keep(roots)
+            case Keep(roots=roots, gone=gone):
+                parts.snapshots.forget(gone)
+                parts.disk.keep(roots, gone)
             case Adopt() | Announced() | Begin() | Release() | Wait() | CallTrainer():
                 self._take_note_of_blocks()  # so that a trainer whose model differs hears that, and no more
                 if isinstance(action, Adopt):

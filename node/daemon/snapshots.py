@@ -231,13 +231,21 @@ class Snapshots:
         writer = self.writer(size)
         return PartialWriter(self, self.partials.begin(root, size, writer._part), writer._descriptor)
 
-    def keep(self, roots: frozenset[Root]) -> None:
-        """Let go of every snapshot but these, and of what is there of others."""
+    def forget(self, gone: frozenset[Root]) -> None:
+        """Hold these no more; their files stay until `keep` throws them away."""
+        with self._lock:
+            for root in gone:
+                self._held.pop(root, None)
+                self._synced.discard(root)
+
+    def keep(self, roots: frozenset[Root], gone: frozenset[Root]) -> None:
+        """Throw away what is begun of others than `roots`, and the files of what is gone.
+
+        What was written anew since it was forgotten is held again, and stays.
+        """
         self.partials.keep(roots)
         with self._lock:
-            for root in [root for root in self._held if root not in roots]:
-                del self._held[root]
-                self._synced.discard(root)
+            for root in [root for root in gone if root not in self._held]:
                 self._path(root).with_suffix(".hashes").unlink(missing_ok=True)
                 part = self._next_part()
                 try:

@@ -354,9 +354,13 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """These snapshots are needed (base, lock, newest PREPARE); any other file may go."""
+    """These snapshots are needed (base, lock, newest PREPARE); of those that it knew of, some may go.
+
+    What was written since and is not told yet is in neither: it stays.
+    """
 
     roots: frozenset[Root]
+    gone: frozenset[Root]
 
 
 @dataclass(frozen=True, slots=True)

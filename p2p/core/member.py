@@ -505,8 +505,9 @@ class Member:
             self._kept_at = self.here.chain.height
             needed = self.round.needed() | self._fetchable
             self._fetchable = frozenset({self.here.chain.root}) - {NO_ROOT}
-            self.here.held &= needed
-            self.here.do(Keep(needed))
+            gone = frozenset(self.here.held - needed)
+            self.here.held -= gone
+            self.here.do(Keep(needed, gone))
 
     def _started(self) -> bool:
         chain = self.here.chain

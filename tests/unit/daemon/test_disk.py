@@ -138,13 +138,13 @@ def test_letting_go_of_snapshots_does_not_wait_for_it(store: GatedStore, tmp_pat
     went = threading.Event()
 
     class Watched(Snapshots):
-        def keep(self, roots: frozenset[Root]) -> None:
-            kept.append(roots)
+        def keep(self, roots: frozenset[Root], gone: frozenset[Root]) -> None:
+            kept.append(gone)
             went.set()
 
     store.gate.set()
     disk = Disk(store, Watched(tmp_path), quiet_s=1000.0)
-    disk.keep(frozenset({Root(bytes(32))}))
+    disk.keep(frozenset(), frozenset({Root(bytes(32))}))
     assert went.wait(10)
     disk.close()
     assert kept == [frozenset({Root(bytes(32))})]

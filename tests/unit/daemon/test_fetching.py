@@ -15,6 +15,7 @@ from comind.p2p.core.effects import Fetch, FetchFailed, Held, LinkDown, LinkUp
 from comind.p2p.core.snapshot import CHUNK_BYTES, CHUNK_VALUES
 from comind.p2p.core.words import Incarnation, NodeId, Root
 from comind.p2p.shell.bulk import Asked, Stream, StreamKind
+from tests.unit.daemon.test_snapshots import let_go
 from tests.unit.daemon.test_transfers import OPEN, Node, Values, World, flip, prepare, some, store
 
 CHUNKS = 30
@@ -206,7 +207,7 @@ def test_a_wrong_chunk_costs_its_sender_its_link_and_nothing_else(fetched: Fetch
 
 def test_who_refuses_is_named_and_may_give_it_later(fetched: Fetched) -> None:
     one = fetched.holders[0]
-    one.snapshots.keep(frozenset())
+    let_go(one.snapshots, frozenset())
     fetched.fetch(one)
     fetched.world.deliver()
     assert fetched.failures() == [(one.id, "it does not hold this snapshot")]
@@ -301,14 +302,14 @@ def test_a_part_of_which_nothing_can_be_made_goes(fetched: Fetched, how: str) ->
 
 def test_the_parts_of_snapshots_that_nobody_needs_go(fetched: Fetched) -> None:
     some_of_it(fetched)
-    fetched.late.snapshots.keep(frozenset())
+    let_go(fetched.late.snapshots, frozenset())
     fetched.world.deliver()
     assert fetched.is_whole()  # what is being written to stays
     other = Root(bytes(32))
     fetched.world.do(fetched.late, Fetch(other, SIZE, (fetched.holders[0].id,)))
     fetched.world.do(fetched.late, Fetch(other, SIZE, ()))
     assert len(list(fetched.late._folder.glob("*.partial"))) == 1
-    fetched.late.snapshots.keep(frozenset({fetched.root}))
+    let_go(fetched.late.snapshots, frozenset({fetched.root}))
     assert list(fetched.late._folder.glob("*.partial")) == []
 
 

@@ -86,10 +86,30 @@ def test_what_was_never_finished_is_gone_after_a_restart(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+def let_go(snapshots: Snapshots, roots: frozenset[Root]) -> None:
+    """Keep these of what is held, and throw away the others, as the daemon does."""
+    gone = snapshots.held() - roots
+    snapshots.forget(gone)
+    snapshots.keep(roots, gone)
+
+
+def test_what_is_written_between_a_decision_and_the_tidying_stays(tmp_path: Path) -> None:
+    """The member cannot have named what it was not told of yet (S6)."""
+    snapshots = Snapshots(tmp_path)
+    old = put(snapshots, some(10))
+    gone = frozenset({old})
+    snapshots.forget(gone)
+    assert snapshots.held() == frozenset()
+    new, again = put(snapshots, some(10, seed=1)), put(snapshots, some(10))
+    snapshots.keep(frozenset(), gone)
+    assert snapshots.held() == {new, again}
+    assert read(snapshots, again) == some(10)
+
+
 def test_keep_lets_go_of_all_others(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     old, new = put(snapshots, some(10)), put(snapshots, some(10, seed=1))
-    snapshots.keep(frozenset({new, Root(bytes(32))}))
+    let_go(snapshots, frozenset({new, Root(bytes(32))}))
     assert snapshots.held() == {new}
     assert snapshots.open(old) is None
     again = Snapshots(tmp_path)
@@ -101,7 +121,7 @@ def test_a_file_that_nobody_has_open_is_written_anew(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     old = put(snapshots, some(1000))
     inode = (tmp_path / f"{old.hex()}.f32").stat().st_ino
-    snapshots.keep(frozenset())
+    let_go(snapshots, frozenset())
     new = put(snapshots, some(700, seed=1))
     assert (tmp_path / f"{new.hex()}.f32").stat().st_ino == inode
     assert read(snapshots, new) == some(700, seed=1)
@@ -112,7 +132,7 @@ def test_a_file_that_a_trainer_still_reads_is_left_alone(tmp_path: Path) -> None
     old = put(snapshots, some(1000))
     held = snapshots.descriptor(old)
     assert held is not None
-    snapshots.keep(frozenset())
+    let_go(snapshots, frozenset())
     put(snapshots, some(1000, seed=1))
     with open(held, "rb") as file:
         assert file.read() == some(1000)
@@ -139,7 +159,7 @@ def test_settling_goes_in_slices_and_survives_that_it_is_let_go(tmp_path: Path) 
     root = put(snapshots, some(5 * CHUNK_VALUES * 4))
     slices = snapshots.settle(root)
     next(slices)
-    snapshots.keep(frozenset())
+    let_go(snapshots, frozenset())
     assert len(list(slices)) >= 2
     assert list(snapshots.settle(root)) == []
 
@@ -148,7 +168,7 @@ def test_a_reader_outlives_the_letting_go(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     snapshot = snapshots.open(put(snapshots, some(10)))
     assert snapshot is not None
-    snapshots.keep(frozenset())
+    let_go(snapshots, frozenset())
     put(snapshots, some(10, seed=1))
     out = memoryview(bytearray(40))
     snapshot.read_into(0, out)
